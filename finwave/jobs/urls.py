@@ -1,0 +1,8 @@
+"""URLs under /jobs/: progress and stop of any job."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+app_name = "jobs"
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,1 @@
+"""Machine learning without the web: no Django, no database, no settings."""

@@ -1,0 +1,7 @@
+"""WebSocket routes of the whole project."""
+
+from __future__ import annotations
+
+from finwave.jobs.routing import websocket_urlpatterns
+
+__all__ = ["websocket_urlpatterns"]
