@@ -1,4 +1,7 @@
-"""Addresses of detectors, detection runs, crops, thresholds and the report."""
+"""Addresses of detectors, detection runs, crops, thresholds and the report.
+
+All are below `<slug>/`; `populations/urls.py` includes the list there.
+"""
 
 from __future__ import annotations
 
