@@ -138,3 +138,8 @@ class JobRun:
         return Job.objects.filter(
             pk=self.job_id, stop_requested_at__isnull=False
         ).exists()
+
+    def progress_phase(self, phase: str) -> None:
+        """Say what the job does just now, without a figure."""
+        services.update_held(self.job_id, self.token, phase=phase)
+        services.append_event(self.job_id, "progress", {"phase": phase})
