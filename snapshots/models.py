@@ -10,7 +10,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from finwave.jobs.models import Job
-from populations.models import Annotation, Individual, Population, Sighting
+from populations.models import (
+    Annotation,
+    DetectionRun,
+    Encounter,
+    Individual,
+    Photo,
+    Population,
+    Sighting,
+)
 
 
 class StoredObject(models.Model):
@@ -72,11 +80,15 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         return self.filter(model__population=population)
 
     def expired(self) -> SnapshotQuerySet:
-        return self.filter(
-            state=Snapshot.State.TEMPORARY,
-            is_current=False,
-            expires_at__lt=timezone.now(),
-        ).exclude(deployments__status__in=("preparing", "active"))
+        return self.filter(expires_at__lt=timezone.now()).deletable()
+
+    def deletable(self) -> SnapshotQuerySet:
+        """Neither current, saved, deployed, nor the start of another model."""
+        return (
+            self.filter(state=Snapshot.State.TEMPORARY, is_current=False)
+            .exclude(deployments__status__in=Deployment.IN_USE)
+            .exclude(derived_models__isnull=False)
+        )
 
 
 class Snapshot(models.Model):
@@ -150,6 +162,10 @@ class Snapshot(models.Model):
             models.UniqueConstraint(
                 fields=["model", "name"], name="snapshot_name_unique"
             ),
+            # A job leaves one snapshot, however often its end is written.
+            models.UniqueConstraint(
+                fields=["model", "job_number"], name="snapshot_one_per_job"
+            ),
             models.CheckConstraint(
                 name="snapshot_saved_never_expires",
                 condition=~Q(state="saved") | Q(expires_at__isnull=True),
@@ -168,6 +184,9 @@ class Deployment(models.Model):
         ACTIVE = "active", "Deployed"
         RETIRED = "retired", "Retired"
         FAILED = "failed", "Failed"
+
+    # What keeps its snapshot from being deleted.
+    IN_USE: ClassVar = (Status.PREPARING, Status.ACTIVE)
 
     population = models.ForeignKey(
         Population, on_delete=models.CASCADE, related_name="deployments"
@@ -319,3 +338,73 @@ class Identification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_answer_display()} for {self.sighting}"
+
+
+class Onboarding(models.Model):
+    """How the photographs of one encounter came in to be identified."""
+
+    encounter = models.OneToOneField(
+        Encounter, on_delete=models.CASCADE, related_name="onboarding"
+    )
+    is_already_cropped = models.BooleanField(
+        default=False, help_text="each photo shows one animal, cut out"
+    )
+    is_grouped = models.BooleanField(
+        default=False,
+        help_text="its crops were gathered by animal, which takes a deployed model",
+    )
+    detection_run = models.ForeignKey(
+        DetectionRun, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    job = models.ForeignKey(
+        Job,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="the newest job; there is one each time it is done again",
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"Onboarding of {self.encounter}"
+
+
+class OnboardingFile(models.Model):
+    """One uploaded file of an encounter, and what became of it."""
+
+    class Outcome(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        ADDED = "added", "Added"
+        DUPLICATE = "duplicate", "Already here"
+        REFUSED = "refused", "Refused"
+
+    onboarding = models.ForeignKey(
+        Onboarding, on_delete=models.CASCADE, related_name="files"
+    )
+    path = models.CharField(max_length=1000, help_text="under the staging folder")
+    name = models.CharField(max_length=400, help_text="as it was uploaded")
+    outcome = models.CharField(
+        max_length=9, choices=Outcome.choices, default=Outcome.WAITING
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    photo = models.ForeignKey(
+        Photo, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["onboarding", "path"], name="onboarding_file_path_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""Composed reads; one module a noun."""

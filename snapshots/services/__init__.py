@@ -1,0 +1,1 @@
+"""Verbs over models, snapshots, deployments and sightings; one module a noun."""

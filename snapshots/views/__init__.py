@@ -1,0 +1,1 @@
+"""Pages of the snapshots app; one module a noun."""
