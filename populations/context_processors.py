@@ -1,9 +1,23 @@
-"""What every page's frame needs: the populations and what is running."""
+"""What every page's frame needs: the populations to switch between."""
 
 from __future__ import annotations
 
+from typing import cast
+
+from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from populations.models import Population
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
-    return {}
+    """Return the populations visible to the user, read only when the rail is drawn."""
+
+    def visible() -> list[Population]:
+        if not request.user.is_authenticated:
+            return []
+        user = cast("User", request.user)
+        return list(Population.objects.visible_to(user).only("name", "slug"))
+
+    return {"nav_populations": SimpleLazyObject(visible)}
