@@ -1,0 +1,68 @@
+"""What the train queue runs: one supervised training process for each job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from finwave.jobs.subprocesses import supervise
+
+from finwave.jobs.exceptions import JobError
+from finwave.jobs.models import Job
+from finwave.jobs.running import JobRun
+from snapshots.models import Snapshot
+from training.models import TrainingJob
+from training.services.jobs import leave_snapshot, read_json, write_job_file
+from training.services.metrics import EventReader
+
+PLAIN_FAILURE = 3
+
+
+def run_identification(run: JobRun) -> None:
+    """Train, or go on training, until the process ends; then leave its snapshot."""
+    training_job = TrainingJob.objects.select_related("from_snapshot").get(
+        pk=run.subject_id
+    )
+    folder = write_job_file(training_job, run.job_id)
+    run.begin(n_total=0, phase="Reading the crops")
+    result = read_json(folder / "result.json")
+    # A worker killed after the process had ended finds its result here.
+    if result is None or (result["outcome"] == "stopped" and not run.should_stop()):
+        (folder / "result.json").unlink(missing_ok=True)
+        train(run, training_job, folder)
+        result = read_json(folder / "result.json")
+    if result is None:
+        raise JobError("The training process ended without a result.")
+    finished = result["outcome"] == "finished"
+    run.progress_phase("Writing the snapshot")
+    snapshot = leave_snapshot(
+        training_job, Snapshot.Cause.FINISHED if finished else Snapshot.Cause.STOPPED
+    )
+    if snapshot:
+        run.event("snapshot", {"snapshot": snapshot.pk, "name": snapshot.name})
+
+
+def train(run: JobRun, training_job: TrainingJob, folder: Path) -> None:
+    code = supervise(
+        run,
+        [sys.executable, "-m", "finwave.ml.train", str(folder)],
+        folder=folder,
+        on_event=EventReader(training_job, run),
+    )
+    if code == 0:
+        return
+    leave_snapshot(training_job, Snapshot.Cause.FAILED)
+    error = folder / "error.txt"
+    if code == PLAIN_FAILURE and error.exists():
+        raise JobError(error.read_text(encoding="utf-8").strip())
+    raise JobError(
+        f"The training process ended by an error in the program (exit code {code}). Its "
+        f"last words are in {folder / 'stderr.log'}. What was learnt before is kept."
+    )
+
+
+def leave_snapshot_when_given_up(job: Job) -> None:
+    """Keep what a job learnt that was given up after its process died again and again."""
+    training_job = TrainingJob.objects.filter(job=job).first()
+    if training_job and job.status == Job.Status.FAILED:
+        leave_snapshot(training_job, Snapshot.Cause.FAILED)
