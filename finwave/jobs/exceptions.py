@@ -17,3 +17,7 @@ class LeaseLost(Exception):
 
 class Interrupted(Exception):
     """The worker shuts down: the job goes back to the queue and resumes later."""
+
+
+class ProcessDied(Interrupted):
+    """The job's process was killed: it resumes, but too many in a row end the job."""

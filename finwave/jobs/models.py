@@ -71,7 +71,7 @@ class Job(models.Model):
         default=0, help_text="how often somebody claimed the job"
     )
     failed_attempts = models.PositiveIntegerField(
-        default=0, help_text="attempts that died without making progress, in a row"
+        default=0, help_text="attempts in a row that made no progress"
     )
 
     n_done = models.PositiveIntegerField(default=0)

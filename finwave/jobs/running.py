@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from finwave.jobs import services
 from finwave.jobs.exceptions import Interrupted, LeaseLost
 from finwave.jobs.models import Job
+from finwave.jobs.timing import HEARTBEAT_S
+
+logger = logging.getLogger(__name__)
 
 # Progress is written at most so often; the last one of a handler always is.
 PROGRESS_EVERY_S = 0.5
 
+
+class Flag:
+    """A switch that a signal handler may set.
+
+    `threading.Event` may not: its lock is not re-entrant, so a second signal that
+    arrives inside `set` deadlocks the process.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+
 # Set by the worker's signal handler when the worker is to end.
-shutting_down = threading.Event()
+shutting_down = Flag()
 
 
 class JobRun:
@@ -29,9 +54,13 @@ class JobRun:
         self.scope_id = job.scope_id
         self.attempt = job.attempt
         self.token = token
+        # True once the handler was told of a stop request: it ends as stopped. A
+        # request that comes after the last look finds the work complete.
+        self.is_stopping = False
         self._lost = threading.Event()
         self._ended = threading.Event()
         self._progress_at = 0.0
+        self._unwritten: dict[str, Any] | None = None
         self._rate_from: tuple[float, int] | None = None
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -39,14 +68,24 @@ class JobRun:
         self._heart.start()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._ended.set()
-        self._heart.join(timeout=services.HEARTBEAT_S + 1)
+        self._heart.join(timeout=HEARTBEAT_S + 1)
+        if self._unwritten is not None and not (kind and issubclass(kind, LeaseLost)):
+            self.progress(**self._unwritten, force=True)
 
     def _beat(self) -> None:
         try:
-            while not self._ended.wait(services.HEARTBEAT_S):
-                if not services.heartbeat(self.job_id, self.token):
+            while not self._ended.wait(HEARTBEAT_S):
+                try:
+                    is_held = services.heartbeat(self.job_id, self.token)
+                except DatabaseError:
+                    # A long lock or a restart of the database: the next beat may
+                    # succeed, and a lease lost meanwhile is seen then.
+                    logger.warning("job=%s heartbeat failed", self.job_id)
+                    connection.close()
+                    continue
+                if not is_held:
                     self._lost.set()
                     return
         finally:
@@ -54,12 +93,20 @@ class JobRun:
 
     def begin(self, *, n_total: int, phase: str = "") -> None:
         """Say that preparation is over and how much there is to do."""
-        Job.objects.filter(
-            pk=self.job_id, lease_token=self.token, status=Job.Status.PREPARING
-        ).update(status=Job.Status.RUNNING)
-        services.update_held(self.job_id, self.token, n_total=n_total, phase=phase)
-        status = Job.objects.values_list("status", flat=True).get(pk=self.job_id)
-        services.append_event(self.job_id, "status", {"status": status})
+        with transaction.atomic():
+            job = Job.objects.filter(pk=self.job_id).only("n_done", "status").first()
+            services.update_held(
+                self.job_id,
+                self.token,
+                n_total=n_total,
+                n_done=min(job.n_done, n_total) if job else 0,
+                phase=phase,
+            )
+            Job.objects.filter(pk=self.job_id, status=Job.Status.PREPARING).update(
+                status=Job.Status.RUNNING
+            )
+            status = Job.objects.values_list("status", flat=True).get(pk=self.job_id)
+            self._append("status", {"status": status, "n_total": n_total})
 
     def progress(
         self,
@@ -75,38 +122,62 @@ class JobRun:
 
         Rate and time left are worked out from this attempt's progress when not given.
         """
+        self.check_lease()
         now = time.monotonic()
-        if not force and now - self._progress_at < PROGRESS_EVERY_S:
-            return
-        self._progress_at = now
-        job = Job.objects.only("n_total", "n_done").get(pk=self.job_id)
         if self._rate_from is None:
             self._rate_from = (now, n_done)
+        if not force and now - self._progress_at < PROGRESS_EVERY_S:
+            self._unwritten = {
+                "n_done": n_done,
+                "n_failed": n_failed,
+                "phase": phase,
+                "time_left_s": time_left_s,
+                "rate": rate,
+            }
+            return
+        self._progress_at = now
+        self._unwritten = None
         since, done_then = self._rate_from
         if rate is None and now > since and n_done > done_then:
             rate = (n_done - done_then) / (now - since)
-        if time_left_s is None and rate:
-            time_left_s = max(job.n_total - n_done, 0) / rate
         fields: dict[str, Any] = {
-            "n_done": min(n_done, job.n_total) if job.n_total else n_done,
+            "n_done": n_done,
             "n_failed": n_failed,
             "rate": rate,
             "time_left_s": time_left_s,
         }
         if phase is not None:
             fields["phase"] = phase
-        # Progress clears the count of attempts that died without any.
-        if n_done > job.n_done:
-            fields["failed_attempts"] = 0
-        services.update_held(self.job_id, self.token, **fields)
-        services.append_event(
-            self.job_id, "progress", {**fields, "n_total": job.n_total}
-        )
+        with transaction.atomic():
+            self._append("progress", self.write_progress(fields))
+
+    def write_progress(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Put progress on the row and return it complete, as the event says it.
+
+        Progress clears the count of attempts without any. Call it inside the
+        transaction that writes the event.
+        """
+        job = Job.objects.filter(pk=self.job_id).only("n_total", "n_done").first()
+        if job is None:
+            raise LeaseLost(f"job {self.job_id} is gone")
+        n_total = fields.get("n_total", job.n_total)
+        n_done = fields.get("n_done", job.n_done)
+        n_done = min(n_done, n_total) if n_total else n_done
+        fields = {**fields, "n_total": n_total, "n_done": n_done}
+        if fields.get("time_left_s") is None and fields.get("rate") and n_total:
+            fields["time_left_s"] = (n_total - n_done) / fields["rate"]
+        cleared = {"failed_attempts": 0} if n_done > job.n_done else {}
+        services.update_held(self.job_id, self.token, **fields, **cleared)
+        return fields
+
+    def mark_progress(self) -> None:
+        """Say that this attempt got somewhere, though `n_done` did not move."""
+        services.update_held(self.job_id, self.token, failed_attempts=0)
 
     def event(self, kind: str, data: dict[str, Any]) -> int:
         """Append an event of the handler's own kind."""
         self.check_lease()
-        return services.append_event(self.job_id, kind, data)
+        return self._append(kind, data)
 
     def log(self, message: str, level: str = "info") -> None:
         """Append a line to the job's log, for the user to read."""
@@ -114,6 +185,9 @@ class JobRun:
             "log",
             {"level": level, "message": message, "at": timezone.now().isoformat()},
         )
+
+    def _append(self, kind: str, data: dict[str, Any]) -> int:
+        return services.append_event(self.job_id, kind, data, token=self.token)
 
     def check_lease(self) -> None:
         if self._lost.is_set():
@@ -131,15 +205,12 @@ class JobRun:
         if self.is_stop_requested():
             return True
         if shutting_down.is_set():
-            raise Interrupted("The worker is shutting down.")
+            raise Interrupted("The worker shut down; it continues where it was.")
         return False
 
     def is_stop_requested(self) -> bool:
-        return Job.objects.filter(
+        """True when the user asked for a stop, from then on the job ends as stopped."""
+        self.is_stopping = Job.objects.filter(
             pk=self.job_id, stop_requested_at__isnull=False
         ).exists()
-
-    def progress_phase(self, phase: str) -> None:
-        """Say what the job does just now, without a figure."""
-        services.update_held(self.job_id, self.token, phase=phase)
-        services.append_event(self.job_id, "progress", {"phase": phase})
+        return self.is_stopping

@@ -1,4 +1,4 @@
-"""Verbs over job rows: start, claim, move, stop, finish, reconcile.
+"""Verbs over job rows: start, claim, move, stop, finish, put back.
 
 Every transition is one conditional update that says whether it won. Nothing here
 knows what a job does.
@@ -10,28 +10,34 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import psutil
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from finwave.jobs import kinds
 from finwave.jobs.exceptions import JobNotStoppable, LeaseLost
 from finwave.jobs.models import Event, Job
+from finwave.jobs.timing import FROZEN_S, LEASE_S, MAX_FAILED_ATTEMPTS
 
 logger = logging.getLogger(__name__)
 
-# A holder that did not write for so long is taken for dead. Heartbeats come every
-# HEARTBEAT_S from a thread of their own, so only a dead or frozen process misses six.
-HEARTBEAT_S = 5
-LEASE_S = 30
-# Attempts in a row that died without any progress before the job is given up.
-MAX_FAILED_ATTEMPTS = 3
+RUN_JOB = "finwave.jobs.tasks.run_job"
+# What a job that nobody holds has in the columns of its holder.
+NO_HOLDER: dict[str, Any] = {
+    "lease_token": "",
+    "lease_owner": "",
+    "heartbeat_at": None,
+    "time_left_s": None,
+    "phase": "",
+}
 
 
 def start_job(
@@ -57,7 +63,7 @@ def start_job(
             n_total=n_total,
             unit=unit,
         )
-        append_event(job.pk, "status", {"status": job.status})
+        job.last_seq = append_event(job.pk, "status", {"status": job.status})
         enqueue(job)
     logger.info("job=%s kind=%s queued", job.pk, kind)
     return job
@@ -65,20 +71,45 @@ def start_job(
 
 def enqueue(job: Job) -> None:
     """Hand the job's id to its queue; part of the caller's transaction."""
-    async_task("finwave.jobs.tasks.run_job", job.pk, cluster=job.queue)
+    async_task(RUN_JOB, job.pk, cluster=job.queue)
 
 
-def append_event(job_id: int, kind: str, data: dict[str, Any]) -> int:
+def append_event(
+    job_id: int, kind: str, data: dict[str, Any], *, token: str | None = None
+) -> int:
     """Write the job's next event and return its number.
 
-    The row's counter is moved first, which also locks the row, so numbers commit in
-    their order whoever writes.
+    Raises:
+        LeaseLost: if a token is given and the lease is somebody else's now.
     """
+    return append_events(job_id, [(kind, data)], token=token)
+
+
+def append_events(
+    job_id: int,
+    events: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    token: str | None = None,
+) -> int:
+    """Write the job's next events and return the number of the last.
+
+    The row's counter is moved first, which also locks the row, so numbers commit in
+    their order whoever writes; with a token only the holder of the lease can.
+    """
+    held = Q(lease_token=token, status__in=Job.ACTIVE) if token else Q()
     with transaction.atomic():
-        Job.objects.filter(pk=job_id).update(last_seq=F("last_seq") + 1)
-        seq = Job.objects.values_list("last_seq", flat=True).get(pk=job_id)
-        Event.objects.create(job_id=job_id, seq=seq, kind=kind, data=data)
-    return seq
+        moved = Job.objects.filter(held, pk=job_id).update(
+            last_seq=F("last_seq") + len(events)
+        )
+        if moved != 1:
+            raise LeaseLost(f"job {job_id} is held by somebody else, or gone")
+        last = Job.objects.values_list("last_seq", flat=True).get(pk=job_id)
+        first = last - len(events) + 1
+        Event.objects.bulk_create(
+            Event(job_id=job_id, seq=first + i, kind=kind, data=data)
+            for i, (kind, data) in enumerate(events)
+        )
+    return last
 
 
 def owner_name() -> str:
@@ -88,7 +119,11 @@ def owner_name() -> str:
 
 
 def claim(job_id: int) -> str | None:
-    """Take a queued job; return the lease token, or None if it is not to be had."""
+    """Take a queued job; return the lease token, or None if it is not to be had.
+
+    The attempt counts as failed until it makes progress: a process that is killed
+    could not count itself.
+    """
     token = uuid.uuid4().hex
     now = timezone.now()
     with transaction.atomic():
@@ -97,13 +132,14 @@ def claim(job_id: int) -> str | None:
             lease_token=token,
             lease_owner=owner_name(),
             heartbeat_at=now,
-            started_at=now,
+            started_at=Coalesce(F("started_at"), now),
             attempt=F("attempt") + 1,
+            failed_attempts=F("failed_attempts") + 1,
             reason="",
         )
         if claimed != 1:
             return None
-        append_event(job_id, "status", {"status": Job.Status.PREPARING})
+        append_event(job_id, "status", {"status": Job.Status.PREPARING}, token=token)
     return token
 
 
@@ -127,7 +163,7 @@ def update_held(job_id: int, token: str, **fields: Any) -> None:
         pk=job_id, lease_token=token, status__in=Job.ACTIVE
     ).update(heartbeat_at=timezone.now(), **fields)
     if updated != 1:
-        raise LeaseLost(f"job {job_id} is held by somebody else")
+        raise LeaseLost(f"job {job_id} is held by somebody else, or gone")
 
 
 def finish(job_id: int, token: str, status: str, reason: str = "") -> bool:
@@ -135,27 +171,30 @@ def finish(job_id: int, token: str, status: str, reason: str = "") -> bool:
     with transaction.atomic():
         won = Job.objects.filter(
             pk=job_id, lease_token=token, status__in=Job.ACTIVE
-        ).update(
-            status=status,
-            reason=reason,
-            finished_at=timezone.now(),
-            lease_token="",
-            lease_owner="",
-            heartbeat_at=None,
-            time_left_s=None,
-            phase="",
-        )
+        ).update(status=status, reason=reason, finished_at=timezone.now(), **NO_HOLDER)
         if won != 1:
             return False
         append_event(job_id, "status", {"status": status, "reason": reason})
-        job = Job.objects.get(pk=job_id)
-        kinds.get(job.kind).ended(job)
+        _tell_kind(Job.objects.get(pk=job_id))
     logger.info("job=%s ended status=%s reason=%s", job_id, status, reason)
     return True
 
 
+def _tell_kind(job: Job) -> None:
+    """Let the job's kind know that it ended.
+
+    An error there must not undo the end: the holder lives on with its next job, so
+    nobody would ever find this one abandoned.
+    """
+    try:
+        with transaction.atomic():
+            kinds.get(job.kind).ended(job)
+    except Exception:
+        logger.exception("job=%s kind=%s on_ended failed", job.pk, job.kind)
+
+
 def stop_job(job: Job, user: User | None = None) -> Job:
-    """Ask a job to stop; a queued one stops at once.
+    """Ask a job to stop; one that never ran stops at once. Asking twice is one ask.
 
     Raises:
         JobNotStoppable: if it has ended already.
@@ -173,67 +212,84 @@ def stop_job(job: Job, user: User | None = None) -> Job:
             finished_at=now,
             reason="Stopped before it started.",
         )
-        asked = stopped or Job.objects.filter(
-            pk=job.pk, status__in=(Job.Status.QUEUED, *Job.ACTIVE)
+        asked = stopped or Job.objects.unfinished().filter(
+            pk=job.pk, stop_requested_at=None
         ).update(stop_requested_at=now, stop_requested_by=user)
-        if not asked:
-            raise JobNotStoppable(f"{job.title} has ended already.")
         Job.objects.filter(
             pk=job.pk, status__in=(Job.Status.PREPARING, Job.Status.RUNNING)
         ).update(status=Job.Status.STOPPING)
         job.refresh_from_db()
-        append_event(job.pk, "status", {"status": job.status, "reason": job.reason})
+        if not asked:
+            if job.is_finished:
+                raise JobNotStoppable(f"{job.title} has ended already.")
+            return job
+        job.last_seq = append_event(
+            job.pk,
+            "status",
+            {"status": job.status, "reason": job.reason, "stop_requested": True},
+        )
         if stopped:
-            kinds.get(job.kind).ended(job)
+            _tell_kind(job)
     logger.info("job=%s stop requested user=%s", job.pk, user and user.pk)
     return job
 
 
-def requeue(job: Job, *, reason: str, progressed: bool) -> bool:
+def requeue(job_id: int, token: str, *, reason: str, is_orderly: bool) -> bool:
     """Put an interrupted job back into its queue, or give it up.
 
-    Only wins when the job's lease is still the one that `job` was read with.
+    Only wins while the lease is `token`. An orderly interruption is no failed attempt;
+    after `MAX_FAILED_ATTEMPTS` without progress the job fails with the reason.
     """
-    failed_attempts = 0 if progressed else job.failed_attempts + 1
     with transaction.atomic():
-        held = Job.objects.filter(
-            pk=job.pk, lease_token=job.lease_token, status__in=Job.ACTIVE
-        )
-        if failed_attempts >= MAX_FAILED_ATTEMPTS:
+        held = Job.objects.filter(pk=job_id, lease_token=token, status__in=Job.ACTIVE)
+        # Locks the row, so that what is read next stays true until the end.
+        if held.update(heartbeat_at=F("heartbeat_at")) != 1:
+            return False
+        job = held.get()
+        if not is_orderly and job.failed_attempts >= MAX_FAILED_ATTEMPTS:
             return finish(
-                job.pk,
-                job.lease_token,
+                job_id,
+                token,
                 Job.Status.FAILED,
-                f"Given up after {failed_attempts} attempts that ended without any "
-                f"progress. {reason}",
+                f"Given up after {job.failed_attempts} attempts in a row that ended "
+                f"without any progress. {reason}",
             )
-        won = held.update(
+        held.update(
             status=Job.Status.QUEUED,
             reason=reason,
-            failed_attempts=failed_attempts,
-            lease_token="",
-            lease_owner="",
-            heartbeat_at=None,
+            failed_attempts=0 if is_orderly else job.failed_attempts,
+            **NO_HOLDER,
         )
-        if won != 1:
-            return False
-        append_event(job.pk, "status", {"status": Job.Status.QUEUED, "reason": reason})
+        append_event(job_id, "status", {"status": Job.Status.QUEUED, "reason": reason})
         enqueue(job)
-    logger.warning("job=%s requeued reason=%s", job.pk, reason)
+    logger.warning("job=%s requeued reason=%s", job_id, reason)
     return True
 
 
 def is_holder_alive(job: Job) -> bool:
-    """Tell whether the process that holds the lease may still be at work."""
+    """Tell whether the process that holds the lease may still be at work.
+
+    On this machine the process itself is looked for; on another one only its
+    heartbeat can tell.
+    """
     host, pid, started = (*job.lease_owner.rsplit(":", 2), "", "")[:3]
     if host == socket.gethostname() and pid.isdigit():
-        try:
-            process = psutil.Process(int(pid))
-            return (
-                f"{process.create_time():.2f}" == started
-                and process.status() != psutil.STATUS_ZOMBIE
-            )
-        except psutil.Error:
-            return False
-    limit = timezone.now() - timedelta(seconds=LEASE_S)
+        return _is_process_alive(int(pid), started) and _is_fresh(job, FROZEN_S)
+    return _is_fresh(job, LEASE_S)
+
+
+def _is_process_alive(pid: int, started: str) -> bool:
+    try:
+        process = psutil.Process(pid)
+        # The start time tells a reused number; it wobbles with the clock's drift.
+        return (
+            abs(process.create_time() - float(started)) < 2
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _is_fresh(job: Job, limit_s: float) -> bool:
+    limit = timezone.now() - timedelta(seconds=limit_s)
     return job.heartbeat_at is not None and job.heartbeat_at > limit

@@ -5,29 +5,36 @@ from __future__ import annotations
 import logging
 
 from finwave.jobs import kinds, services
-from finwave.jobs.exceptions import Interrupted, JobError, LeaseLost
+from finwave.jobs.exceptions import Interrupted, JobError, LeaseLost, ProcessDied
 from finwave.jobs.models import Job
-from finwave.jobs.running import JobRun
+from finwave.jobs.running import JobRun, shutting_down
 
 logger = logging.getLogger(__name__)
 
 
 def run_job(job_id: int) -> None:
     """Run one job to an end, or leave quietly if it is not to be had."""
+    # What the queue had handed out already when the worker was told to end stays
+    # queued; the next reconcile finds it without an entry and writes a new one.
+    if shutting_down.is_set():
+        return
     token = services.claim(job_id)
     if token is None:
+        logger.info("job=%s not claimable", job_id)
         return
     job = Job.objects.get(pk=job_id)
     try:
         with JobRun(job, token) as run:
             kinds.get(job.kind).run(run)
-            stopped = run.is_stop_requested()
-        status = Job.Status.STOPPED if stopped else Job.Status.COMPLETED
-        services.finish(job_id, token, status)
     except LeaseLost:
         logger.warning("job=%s lease lost", job_id)
     except Interrupted as interruption:
-        services.requeue(job, reason=str(interruption), progressed=True)
+        services.requeue(
+            job_id,
+            token,
+            reason=str(interruption),
+            is_orderly=not isinstance(interruption, ProcessDied),
+        )
     except JobError as error:
         services.finish(job_id, token, Job.Status.FAILED, str(error))
     except Exception as error:
@@ -40,3 +47,6 @@ def run_job(job_id: int) -> None:
             "Its details are in the server's log.",
         )
         raise
+    else:
+        status = Job.Status.STOPPED if run.is_stopping else Job.Status.COMPLETED
+        services.finish(job_id, token, status)
