@@ -6,12 +6,20 @@ import os
 import tempfile
 from pathlib import Path
 
-# Tests have a home of their own, one a process, set before the settings are read.
+# Tests have a home of their own, one a process. It is named before the settings are
+# read; that is why the settings are named here and not in pyproject.toml.
 _HOME = tempfile.TemporaryDirectory(prefix="finwave-tests-")
 os.environ["FINWAVE_HOME"] = _HOME.name
-os.environ.setdefault("FINWAVE_DEBUG", "False")
+os.environ["FINWAVE_STATIC_ROOT"] = str(Path(_HOME.name, "static"))
+os.environ["FINWAVE_DEBUG"] = "False"
+os.environ["DJANGO_SETTINGS_MODULE"] = "finwave.settings"
+Path(_HOME.name, "static").mkdir()
 
-import pytest  # noqa: E402 -- the environment comes first
+import django  # noqa: E402 -- the environment comes first
+import pytest  # noqa: E402
+
+# Here, because conftests further down import models.
+django.setup()
 
 DATA = Path(os.environ.get("FINWAVE_TEST_DATA", "../shared/data")).resolve()
 
