@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django_stubs_ext
 from csp.constants import NONE, SELF
 
 from finwave.env import env_bool, env_int, env_list, env_path, env_secret, env_str
+
+# Lets `ModelForm[Individual]` and the like be written, which only types need.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from training.models import EpochMetrics, TrainingJob, TrainingSet, TrainingSetItem
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic at type level only
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Rows that code wrote: seen, searched and filtered, but not changed here."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
