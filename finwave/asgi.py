@@ -9,6 +9,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
+from finwave.jobs import tether
+
+tether.watch_parent()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finwave.settings")
 # Before the consumers are imported: this call sets up the apps they need.
 django_application = get_asgi_application()

@@ -138,6 +138,7 @@ Q_CLUSTER = {
     "label": "finwave",
     "daemonize_workers": False,
     "cpu_affinity": 0,
+    "recycle": 10**9,  # never: the guardian takes a worker that ends for killed
     "workers": FINWAVE_CPU_WORKERS,
     "queue_limit": FINWAVE_CPU_WORKERS,
     "ALT_CLUSTERS": {

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # Progress is written at most so often; the last one of a handler always is.
 PROGRESS_EVERY_S = 0.5
+SHUT_DOWN = "The worker shut down; it continues where it was."
 
 
 class Flag:
@@ -205,7 +206,7 @@ class JobRun:
         if self.is_stop_requested():
             return True
         if shutting_down.is_set():
-            raise Interrupted("The worker shut down; it continues where it was.")
+            raise Interrupted(SHUT_DOWN)
         return False
 
     def is_stop_requested(self) -> bool:

@@ -282,10 +282,8 @@ def _is_process_alive(pid: int, started: str) -> bool:
     try:
         process = psutil.Process(pid)
         # The start time tells a reused number; it wobbles with the clock's drift.
-        return (
-            abs(process.create_time() - float(started)) < 2
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
+        is_same = abs(process.create_time() - float(started)) < 2
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, ValueError):
         return False
 

@@ -24,7 +24,7 @@ from django.utils import timezone
 from finwave.jobs import services
 from finwave.jobs.exceptions import Interrupted, JobError, ProcessDied
 from finwave.jobs.models import Job
-from finwave.jobs.running import JobRun
+from finwave.jobs.running import SHUT_DOWN, JobRun, shutting_down
 from finwave.jobs.tether import LOCKED, tethered
 from finwave.jobs.timing import STOP_GRACE_S
 
@@ -76,6 +76,9 @@ def supervise(
     code = process.returncode
     if code == LOCKED:
         raise ProcessDied("Another process still works on this job.")
+    # The signal that ends the worker may have reached the process first.
+    if interruption is None and shutting_down.is_set():
+        interruption = Interrupted(SHUT_DOWN)
     # Asked at the end: the request may have come while the process ended because of
     # the shutdown, and what it left is a stopped job's.
     if (interruption or code < 0) and not run.is_stop_requested():
