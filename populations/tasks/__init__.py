@@ -1,0 +1,1 @@
+"""Entry points of jobs, one module a noun: thin, they load a row and call services."""
