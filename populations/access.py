@@ -59,7 +59,7 @@ def require_role(user: User, population: Population, needed: Role) -> Population
                 has=Role(role).label.lower(),
             )
         )
-    population.role = role  # type: ignore[attr-defined]  # for the templates
+    population.role = role
     return population
 
 

@@ -45,6 +45,8 @@ class ImportBatch(models.Model):
     is_already_cropped = models.BooleanField(
         default=False, help_text="each photo shows one animal, cut out"
     )
+    # How the labels are read: {"columns": {"filename": "file", …}, "level": "top"}
+    mapping = models.JSONField(default=dict, blank=True)
     # What the preview found: counts, first rows, problems by file and row.
     preview = models.JSONField(default=dict, blank=True)
     job = models.OneToOneField(
@@ -73,7 +75,7 @@ class ImportFile(models.Model):
         ImportBatch, on_delete=models.CASCADE, related_name="files"
     )
     path = models.CharField(max_length=1000, help_text="relative to the batch's folder")
-    # From the mapping: {"individuals": [...], "encounter": "", "date": "", "side": "",
+    # From the mapping: {"labels": [{"code": "", "side": ""}], "encounter": "", "date": "",
     # "photographer": "", "latitude": null, "longitude": null}
     row = models.JSONField(default=dict, blank=True)
     outcome = models.CharField(

@@ -73,6 +73,9 @@ class Population(models.Model):
 
     objects = PopulationQuerySet.as_manager()
 
+    # The asking user's role, set by `access`; 0 until then.
+    role: int = 0
+
     class Meta:
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [
@@ -87,6 +90,18 @@ class Population(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def can_annotate(self) -> bool:
+        return self.role >= Membership.Role.ANNOTATOR
+
+    @property
+    def can_train(self) -> bool:
+        return self.role >= Membership.Role.TRAINER
+
+    @property
+    def can_administer(self) -> bool:
+        return self.role >= Membership.Role.ADMINISTRATOR
 
     def accepts_code(self, code: str) -> bool:
         return not self.code_pattern or bool(re.fullmatch(self.code_pattern, code))

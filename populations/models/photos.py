@@ -41,6 +41,10 @@ def thumbnail_path(photo: Photo, _filename: str) -> str:
     )
 
 
+def view_name(population_id: int, sha256: str) -> str:
+    return f"populations/{population_id}/views/{sha256[:2]}/{sha256}.jpg"
+
+
 class Photo(models.Model):
     """One stored original file, recognised by its content."""
 
@@ -121,6 +125,11 @@ class Photo(models.Model):
 
     def __str__(self) -> str:
         return self.original_name
+
+    @property
+    def view_name(self) -> str:
+        """Name in the storage of the re-encoded picture that pages show."""
+        return view_name(self.population_id, self.sha256)
 
 
 class PhotoLabel(models.Model):

@@ -1,0 +1,417 @@
+"""What is said about each photo of an import: by its folder, or by a table.
+
+Pure reading: nothing here touches the database. The result is a plan that the preview
+shows and the import carries out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from typing import Literal, TypedDict
+
+from populations.exceptions import ImportRefused
+from populations.models.photos import Side
+from populations.services.sources import Problem
+
+Level = Literal["top", "parent"]
+
+COLUMNS = (
+    "filename",
+    "individual",
+    "encounter",
+    "date",
+    "side",
+    "photographer",
+    "latitude",
+    "longitude",
+)
+# Headers that teams use for each column, without case, spaces and punctuation.
+SYNONYMS = {
+    "filename": "filename file image imagename imagefile photo photoname photofile path "
+    "filepath imagepath picture name filnavn datei fichier archivo",
+    "individual": "individual individualid id animal animalid identity whale whaleid "
+    "dolphin dolphinid seal sealid code label class catalogueid catalogid name",
+    "encounter": "encounter encounterid event eventid session sightingid group survey "
+    "occurrence trip",
+    "date": "date day datetaken taken takenon datetime eventdate timestamp datum fecha",
+    "side": "side viewpoint view flank orientation lado seite",
+    "photographer": "photographer observer author takenby by fotograf",
+    "latitude": "latitude lat decimallatitude y",
+    "longitude": "longitude lon long lng decimallongitude x",
+}
+SIDES = {
+    **{s.value: s.value for s in Side},
+    **{"l": "left", "lhs": "left", "links": "left", "gauche": "left"},
+    **{"r": "right", "rhs": "right", "rechts": "right", "droite": "right"},
+    **{"f": "front", "b": "back", "rear": "back", "u": "unknown", "?": "unknown"},
+}
+# What people write where nobody knows the animal.
+NOBODY = frozenset(
+    {"", "-", "?", "??", "n/a", "unknown", "unk", "unidentified", "none", "null"}
+)
+BETWEEN_INDIVIDUALS = re.compile(r"[;|]")
+MAX_CODE = 100
+MAX_ROWS = 1_000_000
+
+
+class Label(TypedDict):
+    code: str
+    side: str
+
+
+class Row(TypedDict):
+    """What is said about one photo; kept as JSON in `ImportFile.row`."""
+
+    labels: list[Label]
+    encounter: str
+    date: str  # ISO, or ""
+    photographer: str
+    latitude: float | None
+    longitude: float | None
+
+
+def empty_row() -> Row:
+    return Row(
+        labels=[],
+        encounter="",
+        date="",
+        photographer="",
+        latitude=None,
+        longitude=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV as it was read: rows with their line numbers."""
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    encoding: str
+    delimiter: str
+    problems: list[Problem]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the import will do with each photo, and what is wrong on the way."""
+
+    rows: dict[str, Row]
+    problems: list[Problem] = field(default_factory=list)
+    # How many lines of the table name a photo that is not there.
+    n_missing: int = 0
+
+
+def decode(content: bytes) -> tuple[str, str]:
+    """Return a table's text and its encoding; Latin-1 takes what UTF-8 does not."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace"), "UTF-16"
+    try:
+        return content.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        # Windows' own variant first: it also knows typographic quotes.
+        try:
+            return content.decode("cp1252"), "Latin-1"
+        except UnicodeDecodeError:
+            return content.decode("latin-1"), "Latin-1"
+
+
+def guess_delimiter(text: str) -> str:
+    """Return the delimiter that splits the first lines into most equal columns."""
+    lines = [line for line in text.splitlines()[:20] if line.strip()]
+
+    def score(delimiter: str) -> tuple[int, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        widest = max(counts, default=1)
+        return (counts.count(counts[0]) if widest > 1 else 0, counts[0])
+
+    return max(",;\t", key=score) if lines else ","
+
+
+def read_table(content: bytes) -> Table:
+    """Return the table in a CSV file.
+
+    Raises:
+        ImportRefused: if there is no header, or it is not a text file.
+    """
+    if b"\x00" in content[:4096] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ImportRefused(
+            "The labels are not a CSV file. Save the sheet as CSV and choose that file."
+        )
+    text, encoding = decode(content)
+    delimiter = guess_delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[tuple[int, list[str]]] = []
+    problems: list[Problem] = []
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) > len(header):
+                message = f"The row has {len(cells)} cells, the header {len(header)}."
+                problems.append(Problem(message, row=reader.line_num))
+            rows.append((reader.line_num, [cell.strip() for cell in cells]))
+            if len(rows) > MAX_ROWS:
+                raise ImportRefused(f"The table has more than {MAX_ROWS} rows.")
+    except csv.Error as error:
+        raise ImportRefused(
+            f"The CSV file breaks off at line {reader.line_num}: {error}."
+        ) from error
+    if not any(header):
+        raise ImportRefused("The CSV file is empty: it has no header line.")
+    return Table(header, rows, encoding, delimiter, problems)
+
+
+def guess_columns(header: Iterable[str]) -> dict[str, str]:
+    """Return which header each column of ours most likely is."""
+    names = {re.sub(r"[\W_]+", "", name.lower()): name for name in header if name}
+    columns: dict[str, str] = {}
+    for column in COLUMNS:
+        for synonym in SYNONYMS[column].split():
+            name = names.get(synonym)
+            if name is not None and name not in columns.values():
+                columns[column] = name
+                break
+    return columns
+
+
+def by_folders(paths: Iterable[str], level: Level) -> Plan:
+    """Name each photo's individual by a folder: the topmost that differs, or its own.
+
+    A folder that holds everything is no name, unless photos lie directly in it.
+    """
+    paths = list(paths)
+    folders = [PurePosixPath(path).parent.parts for path in paths]
+    n_common = common_depth(folders)
+    plan = Plan(rows={})
+    for path, parts in zip(paths, folders, strict=True):
+        row = empty_row()
+        if level == "parent":
+            code = parts[-1] if parts else ""
+        else:
+            code = parts[n_common] if len(parts) > n_common else ""
+        if code.lower() not in NOBODY:
+            row["labels"] = [Label(code=code, side=side_in_name(path))]
+        plan.rows[path] = row
+    return plan
+
+
+def common_depth(folders: list[tuple[str, ...]]) -> int:
+    """Return how many leading folders all photos share and none of them names."""
+    if not folders:
+        return 0
+    distinct = set(folders)
+    if len(distinct) == 1:
+        # One folder only: it is the individual's.
+        return max(len(next(iter(distinct))) - 1, 0)
+    depth = 0
+    shortest = min(map(len, distinct))
+    first = next(iter(distinct))
+    while depth < shortest and all(f[depth] == first[depth] for f in distinct):
+        depth += 1
+    return depth
+
+
+def side_in_name(path: str) -> str:
+    """Return the side that a file's name spells out, such as `left_012.jpg`."""
+    words = re.split(r"[^a-z]+", PurePosixPath(path).stem.lower())
+    sides = {word for word in words if word in ("left", "right")}
+    return sides.pop() if len(sides) == 1 else Side.UNKNOWN.value
+
+
+class PathFinder:
+    """Finds the photo that a table means: by its path, or by the end of it."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.by_tail: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            parts = fold(path).split("/")
+            for n in range(len(parts)):
+                self.by_tail["/".join(parts[n:])].append(path)
+
+    def find(self, name: str) -> list[str]:
+        """Return the photos that fit, best kind of fit first: one is right."""
+        parts = [p for p in fold(name.replace("\\", "/")).split("/") if p and p != "."]
+        # A table may know more folders than were uploaded, or fewer.
+        for n in range(len(parts)):
+            found = self.by_tail.get("/".join(parts[n:]))
+            if found:
+                whole = [path for path in found if fold(path) == "/".join(parts)]
+                return whole or found
+        return []
+
+
+def fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@dataclass(slots=True)
+class TableReader:
+    """Turns the rows of a table into what is said about each photo."""
+
+    table: Table
+    columns: dict[str, str]
+    plan: Plan
+    is_month_first: bool = False
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def cells(self, cells: list[str]) -> dict[str, str]:
+        positions = {name: n for n, name in enumerate(self.table.header)}
+        return {
+            column: cells[positions[name]]
+            for column, name in self.columns.items()
+            if name in positions and positions[name] < len(cells)
+        }
+
+    def complain(self, message: str, path: str, line: int) -> None:
+        self.plan.problems.append(Problem(message, path, line))
+
+    def read(self, finder: PathFinder) -> None:
+        dates = [self.cells(cells).get("date", "") for _, cells in self.table.rows]
+        self.is_month_first = are_months_first(dates)
+        for line, raw in self.table.rows:
+            cells = self.cells(raw)
+            name = cells.get("filename", "")
+            found = finder.find(name) if name else []
+            if not name:
+                self.complain("The row names no file.", "", line)
+            elif not found:
+                self.plan.n_missing += 1
+                self.complain("There is no such photo.", name, line)
+            elif len(found) > 1:
+                self.complain(
+                    f"{len(found)} photos have this name; give the folder too.",
+                    name,
+                    line,
+                )
+            else:
+                self.take(found[0], cells, line)
+
+    def take(self, path: str, cells: dict[str, str], line: int) -> None:
+        """Add one row to what is said about a photo."""
+        row = self.plan.rows[path]
+        self.add_labels(row, path, cells, line)
+        said = {
+            "encounter": cells.get("encounter", "")[:200],
+            "photographer": cells.get("photographer", "")[:120],
+            "date": self.day(path, cells.get("date", ""), line),
+        }
+        for key, value in said.items():
+            before = row[key]  # type: ignore[literal-required]  # three text fields
+            if value and before and value != before:
+                self.complain(
+                    f"Another row gives the {key} {before}; that one stays.", path, line
+                )
+            elif value:
+                row[key] = value  # type: ignore[literal-required]  # as above
+        latitude = self.degrees(path, "latitude", cells, 90, line)
+        longitude = self.degrees(path, "longitude", cells, 180, line)
+        if latitude is not None and longitude is not None:
+            row["latitude"], row["longitude"] = latitude, longitude
+
+    def add_labels(self, row: Row, path: str, cells: dict[str, str], line: int) -> None:
+        side = self.side(path, cells.get("side", ""), line)
+        for part in BETWEEN_INDIVIDUALS.split(cells.get("individual", "")):
+            code = part.strip()
+            if code.lower() in NOBODY:
+                continue
+            if (path, code) in self.seen:
+                self.complain(
+                    f"Row {self.seen[path, code]} says the same already.", path, line
+                )
+                continue
+            self.seen[path, code] = line
+            row["labels"].append(Label(code=code, side=side))
+
+    def side(self, path: str, text: str, line: int) -> str:
+        if text and text.lower() not in SIDES:
+            self.complain(f"“{text}” is no side; it is left unknown.", path, line)
+        return SIDES.get(text.lower(), Side.UNKNOWN.value)
+
+    def day(self, path: str, text: str, line: int) -> str:
+        if not text:
+            return ""
+        day = read_day(text, is_month_first=self.is_month_first)
+        if day is None:
+            self.complain(f"“{text}” is no date; it is left out.", path, line)
+            return ""
+        return day.isoformat()
+
+    def degrees(
+        self, path: str, column: str, cells: dict[str, str], limit: float, line: int
+    ) -> float | None:
+        text = cells.get(column, "")
+        if not text:
+            return None
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = float("nan")
+        if not -limit <= value <= limit:
+            self.complain(
+                f"“{text}” is no {column} in degrees; it is left out.", path, line
+            )
+            return None
+        return value
+
+
+def by_table(paths: Iterable[str], table: Table, columns: dict[str, str]) -> Plan:
+    """Let each row of a table speak about the photo that it names.
+
+    Raises:
+        ImportRefused: if no column holds the files' names.
+    """
+    if "filename" not in columns:
+        raise ImportRefused(
+            "No column of the table holds the names of the files. Choose it below."
+        )
+    paths = list(paths)
+    plan = Plan(
+        rows={path: empty_row() for path in paths}, problems=list(table.problems)
+    )
+    TableReader(table, columns, plan).read(PathFinder(paths))
+    return plan
+
+
+NUMBERS = re.compile(r"^(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
+
+
+def are_months_first(dates: Iterable[str]) -> bool:
+    """Tell whether dates are written 12/31/2020, judged by those with a day over 12."""
+    for text in dates:
+        match = NUMBERS.match(text)
+        if match and len(match[1]) < 3:
+            if int(match[2]) > 12:
+                return True
+            if int(match[1]) > 12:
+                return False
+    return False
+
+
+def read_day(text: str, *, is_month_first: bool = False) -> date | None:
+    """Return the day that a cell means, or None. A time after it is not looked at."""
+    text = text.strip()
+    if re.fullmatch(r"(19|20)\d{6}", text):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    match = NUMBERS.match(text)
+    try:
+        if match is None:
+            return datetime.strptime(text[:40], "%d %B %Y").date()
+        first, second, third = (int(number) for number in match.groups())
+        if len(match[1]) == 4:
+            return date(first, second, third)
+        if len(match[3]) != 4:
+            return None
+        month, day = (first, second) if is_month_first else (second, first)
+        return date(third, month, day)
+    except ValueError:
+        return None
