@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -75,7 +75,7 @@ class TrainingJobAdmin(ReadOnlyAdmin):
 
 @admin.register(EpochMetrics)
 class EpochMetricsAdmin(ReadOnlyAdmin):
-    list_display: ClassVar = [
+    list_display = (
         "training_job",
         "epoch",
         "train_loss",
@@ -83,7 +83,7 @@ class EpochMetricsAdmin(ReadOnlyAdmin):
         "top1",
         "mean_average_precision",
         "is_best",
-    ]
+    )
     list_filter = ("is_best", "training_job__population")
     list_select_related = ("training_job",)
     search_fields = ("training_job__model__name",)

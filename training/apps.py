@@ -8,6 +8,7 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         from finwave.jobs import kinds
+        from populations import stations
 
         kinds.register(
             kinds.JobKind(
@@ -20,3 +21,4 @@ class TrainingConfig(AppConfig):
                 on_ended="training.tasks.leave_snapshot_when_given_up",
             )
         )
+        stations.register(stations.MODEL, "training.queries.station")

@@ -155,11 +155,11 @@ def config_field(name: str, initial: Any) -> forms.Field:
     if name in CHOICES:
         return forms.ChoiceField(choices=[(c, c) for c in CHOICES[name]], **common)
     if name == "architecture":
-        widget = forms.TextInput(attrs={"list": "architectures"})
-        return forms.CharField(max_length=120, widget=widget, **common)
+        text = forms.TextInput(attrs={"list": "architectures"})
+        return forms.CharField(max_length=120, widget=text, **common)
     if isinstance(initial, bool):
         return forms.BooleanField(required=False, **common)
     if isinstance(initial, int):
         return forms.IntegerField(**common)
-    widget = forms.NumberInput(attrs={"step": "any"})
-    return forms.FloatField(widget=widget, **common)
+    number = forms.NumberInput(attrs={"step": "any"})
+    return forms.FloatField(widget=number, **common)

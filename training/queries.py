@@ -17,6 +17,7 @@ from finwave.jobs.models import Event, Job
 from finwave.ml.config import PRESETS, TrainConfig
 from populations.models import Annotation, Population
 from populations.models.catalogue import natural_key
+from populations.stations import Contribution, Figure, Step
 from snapshots.models import Snapshot, TrainedModel
 from training.curves import Reading, read_curves
 from training.labels import LABELS
@@ -312,3 +313,18 @@ def estimate_text(population: Population) -> str:
 
 def free_bytes() -> int:
     return shutil.disk_usage(home()).free
+
+
+def station(population: Population) -> Contribution:
+    """What the overview says of training: how many jobs, and whether one is due."""
+    n_jobs = TrainingJob.objects.filter(population=population).count()
+    step = None
+    if not n_jobs and readiness(population).is_ready:
+        step = Step(
+            "Train a model", reverse("training:job-create", args=[population.slug])
+        )
+    return Contribution(
+        figures=(Figure(n_jobs, "training job" if n_jobs == 1 else "training jobs"),),
+        url=reverse("training:pipeline-list", args=[population.slug]),
+        step=step,
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from finwave.jobs.subprocesses import supervise
-
 from finwave.jobs.exceptions import JobError
 from finwave.jobs.models import Job
 from finwave.jobs.running import JobRun
+from finwave.jobs.services import update_held
+from finwave.jobs.subprocesses import supervise
 from snapshots.models import Snapshot
 from training.models import TrainingJob
 from training.services.jobs import leave_snapshot, read_json, write_job_file
@@ -24,7 +24,10 @@ def run_identification(run: JobRun) -> None:
         pk=run.subject_id
     )
     folder = write_job_file(training_job, run.job_id)
-    run.begin(n_total=0, phase="Reading the crops")
+    # The total of an earlier attempt stays, so that only what goes beyond it counts as
+    # progress.
+    n_total = Job.objects.values_list("n_total", flat=True).get(pk=run.job_id)
+    run.begin(n_total=n_total, phase="Reading the crops")
     result = read_json(folder / "result.json")
     # A worker killed after the process had ended finds its result here.
     if result is None or (result["outcome"] == "stopped" and not run.should_stop()):
@@ -34,7 +37,7 @@ def run_identification(run: JobRun) -> None:
     if result is None:
         raise JobError("The training process ended without a result.")
     finished = result["outcome"] == "finished"
-    run.progress_phase("Writing the snapshot")
+    update_held(run.job_id, run.token, phase="Writing the snapshot")
     snapshot = leave_snapshot(
         training_job, Snapshot.Cause.FINISHED if finished else Snapshot.Cause.STOPPED
     )
@@ -57,7 +60,7 @@ def train(run: JobRun, training_job: TrainingJob, folder: Path) -> None:
         raise JobError(error.read_text(encoding="utf-8").strip())
     raise JobError(
         f"The training process ended by an error in the program (exit code {code}). Its "
-        f"last words are in {folder / 'stderr.log'}. What was learnt before is kept."
+        f"last words are in {folder / 'output.log'}. What was learnt before is kept."
     )
 
 

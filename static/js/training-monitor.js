@@ -5,12 +5,12 @@ const LOG_LINES = 500;
 
 function addPoint(monitor, point) {
   for (const chart of monitor.querySelectorAll("fw-line-chart")) {
-    for (const { key } of JSON.parse(chart.dataset.series)) {
+    for (const { key } of chart.series) {
       if (point[key] !== null && point[key] !== undefined) {
         chart.upsert(key, point.epoch, point[key]);
       }
     }
-    if (point.is_best) chart.markBest?.(point.epoch);
+    if (point.is_best) chart.markBest(point.epoch);
   }
 }
 

@@ -19,7 +19,7 @@ from finwave.ml.config import TrainConfig
 from populations.models import Population
 from snapshots import store
 from snapshots.models import Snapshot, TrainedModel
-from snapshots.services.snapshots import take_snapshot
+from snapshots.services.snapshots import ManifestItem, take_snapshot
 from training.exceptions import TrainingRefused
 from training.models import TrainingJob, TrainingSet, TrainingSetItem
 
@@ -176,7 +176,7 @@ def leave_snapshot(training_job: TrainingJob, cause: str) -> Snapshot | None:
     return snapshot
 
 
-def manifest(training_job: TrainingJob, split: dict[str, Any]) -> list[dict[str, Any]]:
+def manifest(training_job: TrainingJob, split: dict[str, Any]) -> list[ManifestItem]:
     """Return one entry an annotation that the job was trained or validated on."""
     validation = set(split.get("val", []))
     items = list(training_job.training_set.items.all())
