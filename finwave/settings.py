@@ -91,7 +91,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "populations.context_processors.navigation",
             ],
-            "builtins": ["finwave.templatetags.finwave"],
+            "builtins": [
+                "finwave.templatetags.finwave",
+                "template_partials.templatetags.partials",
+            ],
         },
     },
 ]
