@@ -180,8 +180,8 @@ def draw_crest(pen: ImageDraw.ImageDraw, size: float, rng: np.random.Generator) 
     lift = lift + rng.normal(0, 0.012, n)
     lift *= np.clip(np.minimum(across - 0.1, 2.9 - across) * 4, 0, 1)
     top = [
-        (float(a * size), float((2.2 - l) * size))
-        for a, l in zip(across, lift, strict=True)
+        (float(a * size), float((2.2 - up) * size))
+        for a, up in zip(across, lift, strict=True)
     ]
     shade = int(rng.integers(26, 74))
     pen.polygon(
