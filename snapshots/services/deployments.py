@@ -23,7 +23,12 @@ from populations.models import Population, Sighting
 from snapshots import store
 from snapshots.exceptions import SnapshotError
 from snapshots.models import Deployment, Embedding, Onboarding, Snapshot, TrainedModel
-from snapshots.services.gallery import embed, gallery_annotations, without_embedding
+from snapshots.services.gallery import (
+    embed,
+    gallery_annotations,
+    say_phase,
+    without_embedding,
+)
 from snapshots.services.onboarding import onboard_encounter
 
 logger = logging.getLogger(__name__)
@@ -81,7 +86,7 @@ def deploy(run: JobRun, deployment: Deployment) -> None:
     if deployment.status != Deployment.Status.PREPARING:
         return
     if deployment.encoder is None:
-        run.progress(0, phase="Exporting the encoder", force=True)
+        say_phase(run, "Exporting the encoder")
         _store_encoder(deployment, export(deployment.snapshot, job_folder(run.job_id)))
         run.log(
             "Exported the encoder; its largest difference from the trained model is "

@@ -138,6 +138,11 @@ def begin_phase(run: JobRun, *, n_total: int, phase: str) -> None:
     run.begin(n_total=n_total, phase=phase)
 
 
+def say_phase(run: JobRun, phase: str) -> None:
+    """Say what is done just now, for a step too short to be counted."""
+    begin_phase(run, n_total=0, phase=phase)
+
+
 def _batches(annotations: Sequence[Annotation]) -> list[Sequence[Annotation]]:
     return [annotations[n : n + BATCH] for n in range(0, len(annotations), BATCH)]
 

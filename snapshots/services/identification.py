@@ -6,6 +6,7 @@ import difflib
 import logging
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypedDict
 
 from django.contrib.auth.models import User
@@ -222,12 +223,8 @@ def find_individual(population: Population, code: str) -> Individual:
 
 def near_codes(population: Population, code: str) -> list[str]:
     """Return codes a person may have meant, the likeliest first."""
-    of = {
-        pk: own
-        for pk, own in Individual.objects.filter(population=population).values_list(
-            "pk", "code"
-        )
-    }
+    individuals = Individual.objects.filter(population=population)
+    of = dict(individuals.values_list("pk", "code"))
     spelt: dict[str, str] = {_plain(own): own for own in of.values()}
     for pk, alias in IndividualAlias.objects.filter(
         individual__population=population
@@ -457,9 +454,9 @@ def _plain(code: str) -> str:
     return re.sub(r"[^a-z0-9]", "", code.lower()).translate(LOOK_ALIKE)
 
 
-def _text(moment: object) -> str | None:
-    return moment.isoformat() if hasattr(moment, "isoformat") else None
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
-def _parse(moment: str | None) -> object:
+def _parse(moment: str | None) -> datetime | None:
     return parse_datetime(moment) if moment else None

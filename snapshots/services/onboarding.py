@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from django.contrib.auth.models import User
@@ -38,6 +39,7 @@ from snapshots.services.gallery import (
     begin_phase,
     embed,
     ensure_gallery,
+    say_phase,
     vectors_of,
 )
 from snapshots.services.suggestions import suggest
@@ -45,29 +47,52 @@ from snapshots.services.suggestions import suggest
 logger = logging.getLogger(__name__)
 
 
-def create_encounter(
+class EncounterDetails(TypedDict):
+    name: str
+    date_on: date | None
+    place: str
+    photographer: str
+    is_already_cropped: bool
+
+
+def upload_encounter(
     *,
     population: Population,
     user: User,
-    name: str,
-    date_on: date | None,
-    place: str,
-    photographer: str,
-    is_already_cropped: bool,
+    details: EncounterDetails,
+    files: Sequence[UploadedFile],
+    rendered: str = "",
+) -> Encounter:
+    """Write an encounter, put its photographs aside and start their identification.
+
+    Killed before the start, the encounter is there and can be started by hand.
+    """
+    onboarding = create_encounter(population=population, user=user, details=details)
+    if rendered:
+        stage_copies(
+            onboarding=onboarding, paths=rendered_photos(population, rendered)
+        )
+    stage_uploads(onboarding=onboarding, files=files)
+    onboard_encounter(encounter=onboarding.encounter, user=user)
+    return onboarding.encounter
+
+
+def create_encounter(
+    *, population: Population, user: User, details: EncounterDetails
 ) -> Onboarding:
     """Write the rows of an encounter that waits for its photographs."""
     with transaction.atomic():
         encounter = Encounter.objects.create(
             population=population,
-            name=name,
-            date_on=date_on,
-            place=place,
-            photographer=photographer,
+            name=details["name"],
+            date_on=details["date_on"],
+            place=details["place"],
+            photographer=details["photographer"],
             origin=Encounter.Origin.ONBOARDED,
         )
         return Onboarding.objects.create(
             encounter=encounter,
-            is_already_cropped=is_already_cropped,
+            is_already_cropped=details["is_already_cropped"],
             created_by=user,
         )
 
@@ -143,10 +168,10 @@ def onboard(run: JobRun, onboarding: Onboarding) -> None:
         embed(deployment, crops_of(encounter), run=run)
         if run.should_stop():
             return
-    run.progress_phase("Gathering crops by animal")
+    say_phase(run, "Gathering crops by animal")
     group(onboarding, deployment)
     if deployment:
-        run.progress_phase("Comparing with the gallery")
+        say_phase(run, "Comparing with the gallery")
         suggest(deployment, waiting_sightings(encounter))
     else:
         run.log("No model is deployed: the animals wait to be named by hand.")
