@@ -33,6 +33,7 @@ from finwave.ml.training_set import TrainingSet
 
 BOOTSTRAP = 4  # key of the random generator
 N_EXAMPLES = 4
+NOTHING = (-1.0, 0.0)  # worse than any score
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Progress:
     n_seen: int = 0  # crops
     seconds: float = 0.0  # spent in that epoch's steps
     best_epoch: int = 0
-    best_score: float = -1.0  # mAP
+    best_score: tuple[float, float] = NOTHING  # mAP, then minus the loss
     metrics: dict[str, object] = field(default_factory=dict)  # of the best epoch
     calibration: dict[str, float | int] = field(default_factory=dict)
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
@@ -109,10 +110,9 @@ class Journal:
             evaluation_s: what the evaluation took.
         """
         epoch = progress.epoch + 1
-        score = (
-            None if evaluation is None else evaluation.metrics.mean_average_precision
-        )
-        is_best = score is not None and score > progress.best_score
+        score = _score(evaluation)
+        # On easy sets the first epochs find everybody; the loss still tells them apart.
+        is_best = score > progress.best_score
         measured = _measured(evaluation)
         event: dict[str, object] = {
             "epoch": epoch,
@@ -123,9 +123,9 @@ class Journal:
             "duration_s": progress.seconds + evaluation_s,
             "is_best": is_best,
         }
-        if is_best or score is None:
+        if is_best or evaluation is None:
             progress.best_epoch = epoch
-            progress.best_score = -1.0 if score is None else score
+            progress.best_score = score
             progress.metrics = {
                 "train_loss": event["train_loss"],
                 **measured,
@@ -274,6 +274,12 @@ def write_result(folder: Path, outcome: str) -> None:
             "start_weights_note": state["note"] if state else "",
         },
     )
+
+
+def _score(evaluation: Evaluation | None) -> tuple[float, float]:
+    if evaluation is None:
+        return NOTHING
+    return (evaluation.metrics.mean_average_precision, -evaluation.loss)
 
 
 def _measured(evaluation: Evaluation | None) -> dict[str, object]:
