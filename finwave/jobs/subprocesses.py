@@ -6,6 +6,7 @@ The process knows nothing of the database: it writes whole JSON lines to
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -31,6 +32,9 @@ from finwave.jobs.timing import STOP_GRACE_S
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
+SOON_S = 0.05
+# A process that wrote nothing for so long after it was asked to stop is signalled.
+START_GRACE_S = 30
 MOVED_AT_ONCE_BYTES = 1 << 20
 # What an earlier attempt's process has to finish its checkpoint before it is killed.
 EARLIER_GRACE_S = 30
@@ -66,9 +70,11 @@ def supervise(
     _end_earlier(folder, run)
     mover = _Mover(run, folder / "events.jsonl", on_event)
     mover.cut_torn_line()
+    stop_file = folder / "stop"
+    stop_file.unlink(missing_ok=True)
     process = _start(argv, folder, env or {})
     try:
-        interruption = _follow(run, process, mover)
+        interruption = _follow(run, process, mover, stop_file)
     finally:
         # Whatever went wrong here, nobody would read what it goes on writing; and
         # what it started itself is no use without it.
@@ -108,29 +114,38 @@ def _start(
 
 
 def _follow(
-    run: JobRun, process: subprocess.Popen[bytes], mover: _Mover
+    run: JobRun, process: subprocess.Popen[bytes], mover: _Mover, stop_file: Path
 ) -> Interrupted | None:
     """Move events until the process ends, pass a stop on, return an interruption."""
     interruption: Interrupted | None = None
-    told_at: float | None = None
+    asked_at: float | None = None
+    is_told = False
     while process.poll() is None:
         mover.move()
         run.check_lease()
-        if told_at is None:
+        if asked_at is None:
             try:
-                is_told = run.should_stop()
+                is_asked = run.should_stop()
             except Interrupted as error:
-                interruption, is_told = error, True
-            if is_told:
+                interruption, is_asked = error, True
+            if is_asked:
+                asked_at = time.monotonic()
+                if interruption is None:
+                    stop_file.touch()
+        else:
+            waited_s = time.monotonic() - asked_at
+            # A process that only starts does not catch signals yet: it would die of
+            # this one and leave no result. Its first event says that it does.
+            if not is_told and (
+                interruption or mover.has_moved or waited_s > START_GRACE_S
+            ):
                 process.terminate()
-                told_at = time.monotonic()
-        elif time.monotonic() - told_at > STOP_GRACE_S:
-            run.log("It did not end when asked and was killed.", "warning")
-            _kill(process)
-        try:
-            process.wait(POLL_S)
-        except subprocess.TimeoutExpired:
-            continue
+                is_told = True
+            if waited_s > STOP_GRACE_S:
+                run.log("It did not end when asked and was killed.", "warning")
+                _kill(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_S if asked_at is None else SOON_S)
     mover.move()
     return interruption
 
@@ -206,6 +221,7 @@ class _Mover:
         self.run = run
         self.path = path
         self.on_event = on_event
+        self.has_moved = False
         self.moved_bytes = (
             Job.objects.filter(pk=run.job_id)
             .values_list("moved_bytes", flat=True)
@@ -235,6 +251,7 @@ class _Mover:
                 services.update_held(self.run.job_id, self.run.token, moved_bytes=end)
                 self._write(events)
             self.moved_bytes = end
+            self.has_moved = True
 
     def _read(self) -> list[bytes]:
         if not self.path.exists():
