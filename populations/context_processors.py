@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -17,7 +14,6 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     def visible() -> list[Population]:
         if not request.user.is_authenticated:
             return []
-        user = cast("User", request.user)
-        return list(Population.objects.visible_to(user).only("name", "slug"))
+        return list(Population.objects.visible_to(request.user).only("name", "slug"))
 
     return {"nav_populations": SimpleLazyObject(visible)}

@@ -33,7 +33,13 @@ password_urls = [
         ),
         name="password-change",
     ),
-    path("password/changed/", views.password_changed, name="password-changed"),
+    path(
+        "password/changed/",
+        auth_views.PasswordChangeDoneView.as_view(
+            template_name="accounts/password_changed.html"
+        ),
+        name="password-changed",
+    ),
     path(
         "password/reset/",
         auth_views.PasswordResetView.as_view(

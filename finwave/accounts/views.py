@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth import login
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from finwave.accounts import services
 from finwave.accounts.exceptions import SetupClosed, WrongSetupCode
@@ -42,10 +41,3 @@ def setup(request: HttpRequest) -> HttpResponse:
 
     status = 422 if form.errors else 200
     return render(request, "accounts/setup.html", {"form": form}, status=status)
-
-
-@require_GET
-@login_required
-def password_changed(request: HttpRequest) -> HttpResponse:
-    messages.success(request, "Your password is changed.")
-    return redirect("populations:population-list")
