@@ -114,6 +114,7 @@ class Conditions:
     motion_px: float = 0.0  # length of motion blur
     noise: float = 2.0  # standard deviation of grain, grey levels
     n_distractors: int = 0
+    has_focal: bool = False  # the first animal is near and central, others behind
     jpeg_quality: int = 88
 
     @classmethod

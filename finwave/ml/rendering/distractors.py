@@ -21,7 +21,6 @@ def add_distractor(
     if draw is draw_boat:
         y = sea.horizon_y + (image.height - sea.horizon_y) * rng.uniform(0.02, 0.5)
         size = rng.uniform(120, 460) * sea.scale_at(y)
-        y = max(y, 30.0)
     else:
         y = rng.uniform(max(sea.horizon_y + 12, 20), image.height * 0.95)
         size = (
@@ -29,7 +28,8 @@ def add_distractor(
             * rng.uniform(0.35, 1.1)
             * min(sea.scale_at(y), 1.4)
         )
-    size = float(np.clip(size, 10, 420))
+    size = float(np.clip(size, 10, image.height * 0.4))
+    y = max(y, min(size * 1.7, image.height * 0.7))  # not cut off by the frame's top
     sprite = Image.new("RGBA", (int(size * 3) * OVER, int(size * 2.2) * OVER))
     draw(ImageDraw.Draw(sprite), size * OVER, rng)
     sprite = sprite.resize((int(size * 3), int(size * 2.2)), Image.Resampling.BOX)

@@ -75,16 +75,19 @@ def place_animals(
     """Choose where the animals are; they keep apart sideways."""
     height, width = sea.image.shape[:2]
     poses: list[Pose] = []
-    for _ in range(n):
+    for number in range(n):
+        is_focal = conditions.has_focal and number == 0
+        is_behind = conditions.has_focal and number > 0
         for attempt in range(30):
             y = height * (np.clip(rng.normal(0.6, 0.13), 0.3, 0.92))
             y = max(y, sea.horizon_y + (height - sea.horizon_y) * 0.12)
             size = conditions.fin_height_px * rng.uniform(0.85, 1.15)
+            size *= 1.5 if is_focal else 0.55 if is_behind else 1.0
             size = float(np.clip(size * min(sea.scale_at(y), 1.5), 16, height * 0.55))
             y = max(y, size * 1.15)
             x = width * (
                 rng.uniform(0.1, 0.9)
-                if n > 1
+                if n > 1 and not is_focal
                 else np.clip(rng.normal(0.5, 0.18), 0.08, 0.92)
             )
             if attempt == 29 or all(

@@ -194,10 +194,12 @@ def render_sea(conditions: Conditions, rng: np.random.Generator) -> Sea:
     drop = animal_y - horizon_y  # rows from the horizon to the animal
     elevation = 0.13
     top = max(horizon_y + drop / FARTHEST, -60)
-    n_depths = int((height + 50 - top) * 1.25)
+    # Waves lower the surface: the grid begins below the frame, rougher seas further.
+    bottom = height + 60 + int(420 * c.roughness)
+    n_depths = int((bottom - top) * 1.25)
 
     # World points seen through each row of the mean level, nearest first.
-    rows = np.linspace(height + 50, top, n_depths, dtype=np.float32)
+    rows = np.linspace(bottom, top, n_depths, dtype=np.float32)
     depth = (drop / np.maximum(rows - horizon_y, drop / FARTHEST))[:, None]
     columns = np.linspace(-width, width, width, dtype=np.float32)[None]
     along = depth * np.float32(drop / elevation)
