@@ -122,7 +122,11 @@ class EncounterForm(forms.Form):
             if taken.filter(name=given).exists():
                 self.add_error("name", "Another encounter has this name already.")
             return given
-        parts = (cleaned.get("date_on"), cleaned.get("place"))
+        parts = (
+            cleaned.get("rendered"),
+            cleaned.get("date_on"),
+            cleaned.get("place"),
+        )
         base = " ".join(str(part) for part in parts if part) or "Encounter"
         name, n = base[:190], 1
         while taken.filter(name=name).exists():

@@ -36,6 +36,11 @@ class Candidate:
     best: Annotation | None
     strip: list[Annotation]
     key: int
+    is_after_new: bool  # a new individual is likelier, and no one between says so
+
+    @property
+    def percent(self) -> int:
+        return round(100 * (self.suggestion.probability or 0))
 
     @property
     def words(self) -> str:
@@ -76,6 +81,14 @@ class Review:
     deployment: Deployment | None
     is_outdated: bool  # suggested by a model that is not deployed any more
 
+    @property
+    def boxes(self) -> list[dict[str, float | str]]:
+        """Return the best crop's box for the drawing over the whole photo."""
+        return [
+            {"x1": c.x1, "y1": c.y1, "x2": c.x2, "y2": c.y2, "label": c.category}
+            for c in self.crops[:1]
+        ]
+
 
 def review_of(encounter: Encounter, number: int | None) -> Review:
     """Gather the page; its queries do not grow with animals or candidates."""
@@ -98,9 +111,7 @@ def review_of(encounter: Encounter, number: int | None) -> Review:
         last=_last(encounter),
         answer=_answer(sighting),
         deployment=deployment,
-        is_outdated=bool(
-            first and deployment and first.deployment_id != deployment.pk
-        ),
+        is_outdated=bool(first and deployment and first.deployment_id != deployment.pk),
     )
 
 
@@ -125,9 +136,7 @@ def _present(sightings: list[Sighting], number: int | None) -> Sighting | None:
 def _suggestions(sighting: Sighting | None) -> list[Suggestion]:
     if sighting is None:
         return []
-    return list(
-        sighting.suggestions.select_related("individual", "best_match__photo")
-    )
+    return list(sighting.suggestions.select_related("individual", "best_match__photo"))
 
 
 def _crops(sighting: Sighting | None) -> list[Annotation]:
@@ -143,6 +152,11 @@ def _crops(sighting: Sighting | None) -> list[Annotation]:
 
 def _candidates(suggestions: list[Suggestion]) -> list[Candidate]:
     known = [row for row in suggestions if row.individual_id]
+    calibrated_new = {
+        row.rank
+        for row in suggestions
+        if row.individual_id is None and row.probability is not None
+    }
     shown: dict[int, list[Annotation]] = defaultdict(list)
     crops = (
         Annotation.objects.training_data()
@@ -157,7 +171,15 @@ def _candidates(suggestions: list[Suggestion]) -> list[Candidate]:
         strip = shown[row.individual_id or 0]
         best = row.best_match or next(iter(strip), None)
         rest = [crop for crop in strip if crop != best][:STRIP]
-        candidates.append(Candidate(suggestion=row, best=best, strip=rest, key=key))
+        candidates.append(
+            Candidate(
+                suggestion=row,
+                best=best,
+                strip=rest,
+                key=key,
+                is_after_new=row.rank - 1 in calibrated_new,
+            )
+        )
     return candidates
 
 
@@ -172,9 +194,7 @@ def _queue(sightings: list[Sighting], sighting: Sighting | None) -> Queue:
         n_answered=answered,
         window=sightings[start : start + WINDOW],
         previous=sightings[place - 1].number if place else None,
-        following=sightings[place + 1].number
-        if place + 1 < len(sightings)
-        else None,
+        following=sightings[place + 1].number if place + 1 < len(sightings) else None,
     )
 
 

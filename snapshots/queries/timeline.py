@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, QuerySet
@@ -84,10 +85,7 @@ def timeline_page(model: TrainedModel, number: int | str | None) -> Page[Snapsho
 def nodes_of(snapshots: Sequence[Snapshot], model: TrainedModel) -> list[Node]:
     """Return the nodes from old to new. No query: everything was fetched along."""
     ordered = sorted(snapshots, key=lambda s: (s.created_at, s.pk))
-    gaps = [
-        after.created_at - before.created_at
-        for before, after in zip(ordered, ordered[1:], strict=False)
-    ]
+    gaps = [after.created_at - before.created_at for before, after in pairwise(ordered)]
     longest = max([*gaps, timedelta(seconds=1)])
     now = timezone.now()
     return [

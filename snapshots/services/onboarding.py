@@ -31,6 +31,7 @@ from populations.models import (
     Population,
     Sighting,
 )
+from populations.services.demo import DemoEncounter, list_demo_encounters
 from populations.services.detection import detect_photos
 from populations.services.photos import add_photo
 from snapshots.models import Deployment, Onboarding, OnboardingFile
@@ -69,9 +70,7 @@ def upload_encounter(
     """
     onboarding = create_encounter(population=population, user=user, details=details)
     if rendered:
-        stage_copies(
-            onboarding=onboarding, paths=rendered_photos(population, rendered)
-        )
+        stage_copies(onboarding=onboarding, paths=rendered_photos(population, rendered))
     stage_uploads(onboarding=onboarding, files=files)
     onboard_encounter(encounter=onboarding.encounter, user=user)
     return onboarding.encounter
@@ -95,6 +94,11 @@ def create_encounter(
             is_already_cropped=details["is_already_cropped"],
             created_by=user,
         )
+
+
+def rendered_encounters(population: Population) -> list[DemoEncounter]:
+    """Return the encounters that a demo population keeps back to try this out."""
+    return list_demo_encounters(population) if population.is_demo else []
 
 
 def staging_folder(encounter_id: int) -> Path:

@@ -23,7 +23,7 @@ def encounter_create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         request.POST or None,
         request.FILES or None,
         population=population,
-        rendered=[(choice.key, choice.label) for choice in rendered],
+        rendered=[(one.name, f"{one.name}, {one.n_photos} photos") for one in rendered],
     )
 
     if request.method == "POST" and form.is_valid():

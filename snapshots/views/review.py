@@ -68,7 +68,7 @@ def encounter_review(request: AuthenticatedRequest, slug: str, pk: int) -> HttpR
             "near": services.near_codes(population, code) if code else [],
             "codes": queries.codes(population),
             "next_code": services.next_code(population),
-            "may_answer": population.role >= Role.ANNOTATOR,  # type: ignore[attr-defined]  # set by access
+            "may_answer": population.role >= Role.ANNOTATOR,
         },
     )
     return push_url(response, request.get_full_path())
@@ -223,7 +223,7 @@ def _answered(
     )
 
 
-def _review_url(encounter: Encounter, **query: object) -> str:
+def _review_url(encounter: Encounter, **query: str | int) -> str:
     url = reverse(
         "snapshots:encounter-review", args=[encounter.population.slug, encounter.pk]
     )

@@ -118,9 +118,7 @@ def snapshot_deploy(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRe
 
 @require_GET
 @login_required
-def snapshot_weights(
-    request: AuthenticatedRequest, slug: str, pk: int
-) -> FileResponse:
+def snapshot_weights(request: AuthenticatedRequest, slug: str, pk: int) -> FileResponse:
     population = population_for_training(request.user, slug)
     snapshot = access.snapshot_in(population, pk)
 
