@@ -68,9 +68,14 @@ def upload_encounter(
 
     Killed before the start, the encounter is there and can be started by hand.
     """
+    demo = next(
+        (one for one in rendered_encounters(population) if one.name == rendered), None
+    )
+    if demo:
+        details = {**details, "date_on": details["date_on"] or demo.date_on}
     onboarding = create_encounter(population=population, user=user, details=details)
-    if rendered:
-        stage_copies(onboarding=onboarding, paths=rendered_photos(population, rendered))
+    if demo:
+        stage_copies(onboarding=onboarding, paths=demo.photos)
     stage_uploads(onboarding=onboarding, files=files)
     onboard_encounter(encounter=onboarding.encounter, user=user)
     return onboarding.encounter
@@ -98,7 +103,14 @@ def create_encounter(
 
 def rendered_encounters(population: Population) -> list[DemoEncounter]:
     """Return the encounters that a demo population keeps back to try this out."""
-    return list_demo_encounters(population) if population.is_demo else []
+    if not population.is_demo:
+        return []
+    used = set(
+        Encounter.objects.filter(
+            population=population, origin=Encounter.Origin.ONBOARDED
+        ).values_list("name", flat=True)
+    )
+    return [one for one in list_demo_encounters(population) if one.name not in used]
 
 
 def staging_folder(encounter_id: int) -> Path:
