@@ -44,6 +44,10 @@ class Figure:
     label: str
     tier: int | None = None  # draws the figure in the colour of this tier
 
+    @property
+    def is_number(self) -> bool:
+        return isinstance(self.value, int)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -80,8 +84,8 @@ class Station:
 PATH = (
     (PHOTOS, "Photographs", "image"),
     (TRAINING_DATA, "Training data", "crop"),
-    (INDIVIDUALS, "Individuals", "fingerprint"),
-    (MODEL, "Model", "brain"),
+    (INDIVIDUALS, "Individuals", "fish"),
+    (MODEL, "Model", "brain-circuit"),
     (ENCOUNTERS, "Encounters to review", "waves"),
 )
 

@@ -36,7 +36,7 @@ class ImportForm(forms.Form):
         initial=Source.FOLDER,
         widget=forms.RadioSelect,
     )
-    files = ManyFilesField(
+    photos = ManyFilesField(
         required=False,
         label="Photographs",
         help_text="Choose several at once. To bring whole folders, drag them here or "
@@ -95,8 +95,8 @@ class ImportForm(forms.Form):
         source = data.get("source")
         if data.get("is_collecting"):
             return data
-        if source == Source.FOLDER and not data.get("files"):
-            self.add_error("files", "Choose the photographs.")
+        if source == Source.FOLDER and not data.get("photos"):
+            self.add_error("photos", "Choose the photographs.")
         if source == Source.ZIP and not data.get("zip_file"):
             self.add_error("zip_file", "Choose the ZIP file.")
         if source == Source.SERVER and not data.get("server_folder"):
@@ -107,7 +107,7 @@ class ImportForm(forms.Form):
 class StagedFilesForm(forms.Form):
     """A few files of a folder, each with its path in it, in the same order."""
 
-    files = ManyFilesField(required=False)
+    photos = ManyFilesField(required=False)
     zip_file = forms.FileField(required=False)
     table = forms.FileField(required=False)
 
@@ -117,7 +117,7 @@ class StagedFilesForm(forms.Form):
 
 def uploads_of(form: forms.Form) -> Uploads:
     """Pair each file with its path; without one its bare name serves."""
-    data, files = form.cleaned_data, form.cleaned_data["files"] or []
+    data, files = form.cleaned_data, form.cleaned_data["photos"] or []
     given = form.data.getlist("paths") if isinstance(form.data, QueryDict) else []
     named = [
         (given[n] if n < len(given) and given[n] else str(file.name), file)

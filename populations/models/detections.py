@@ -81,6 +81,12 @@ class Detector(models.Model):
     def is_bundled(self) -> bool:
         return self.population_id is None
 
+    @property
+    def measured(self) -> list[tuple[str, str]]:
+        """The figures of its card, as name and value; none where nothing was measured."""
+        figures = self.card.get("measured", {})
+        return [(name.replace("_", " "), str(value)) for name, value in figures.items()]
+
 
 class DetectionRun(models.Model):
     """One pass of one detector over photos, with the settings it ran with."""
@@ -160,3 +166,11 @@ class Detection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.class_name or 'detection'} {self.confidence:.2f}"
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, QuerySet
 
 from populations.models import (
-    Annotation,
-    Detection,
     Encounter,
     Individual,
     Photo,
@@ -64,33 +62,6 @@ def neighbours_of(photo: Photo, photos: QuerySet[Photo]) -> Neighbours:
     return Neighbours(
         newer=pks.filter(pk__gt=photo.pk).order_by("pk").first(),
         older=pks.filter(pk__lt=photo.pk).order_by("-pk").first(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One detection for the overlay, in pixels of the upright photo."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    label: str
-    is_kept: bool
-
-
-def detections_of(photo: Photo) -> QuerySet[Detection]:
-    """Return the detections of the run that counts, most prominent first."""
-    return Detection.objects.filter(photo=photo, run=photo.detection_run_id).order_by(
-        "-prominence", "pk"
-    )
-
-
-def annotations_of(photo: Photo) -> QuerySet[Annotation]:
-    return (
-        Annotation.objects.filter(photo=photo)
-        .select_related("individual", "detection")
-        .order_by("pk")
     )
 
 

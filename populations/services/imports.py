@@ -19,7 +19,7 @@ from django.db.models import Q
 from finwave import home
 from finwave.jobs import services as jobs
 from finwave.jobs.models import Job
-from populations.exceptions import ImportRefused
+from populations.exceptions import ImportRefused, PhotoRefused
 from populations.models import (
     Encounter,
     ImportBatch,
@@ -150,22 +150,22 @@ def read_table_of(batch: ImportBatch, source: Source, listing: Listing) -> Table
 
 
 def plan_of(batch: ImportBatch, source: Source, listing: Listing) -> tuple[Plan, Table]:
-    """Work out what is said about each photo. Changes nothing."""
-    no_table = Table([], [], "", "", [])
+    """Work out what is said about each photo. Changes nothing in the database."""
+    table = Table([], [], "", "", [])
     if batch.labels == ImportBatch.Labels.FOLDERS:
-        level = batch.mapping.get("level", "top")
-        return labels.by_folders(listing.photos, level), no_table
-    if batch.labels == ImportBatch.Labels.CSV:
+        return labels.by_folders(
+            listing.photos, batch.mapping.get("level", "top")
+        ), table
+    unlabelled = {path: labels.empty_row() for path in listing.photos}
+    if batch.labels == ImportBatch.Labels.NONE:
+        return Plan(unlabelled), table
+    try:
         table = read_table_of(batch, source, listing)
         columns = batch.mapping.get("columns") or labels.guess_columns(table.header)
         batch.mapping = {**batch.mapping, "columns": columns}
-        if "filename" not in columns:
-            # Not an error of the batch: the person chooses the column on the page.
-            problem = Problem("Choose the column that holds the names of the files.")
-            rows = {path: labels.empty_row() for path in listing.photos}
-            return Plan(rows, [problem]), table
         return labels.by_table(listing.photos, table, columns), table
-    return Plan({path: labels.empty_row() for path in listing.photos}), no_table
+    except (ImportRefused, PhotoRefused) as error:
+        return Plan(unlabelled, blocker=str(error)), table
 
 
 def prepare_preview(*, batch: ImportBatch) -> ImportBatch:
@@ -232,6 +232,7 @@ def describe(
         ],
         "problems": [asdict(problem) for problem in problems[:N_PREVIEW_PROBLEMS]],
         "n_problems": len(problems),
+        "blocker": plan.blocker,
     }
 
 
@@ -291,6 +292,8 @@ def start_import(*, batch: ImportBatch, user: User) -> Job:
     """
     source = sources.source_of(batch)
     plan, _table = plan_of(batch, source, source.listing())
+    if plan.blocker:
+        raise ImportRefused(plan.blocker)
     if not plan.rows:
         raise ImportRefused("There is no photograph to import.")
     check_space(batch)

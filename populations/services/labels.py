@@ -108,6 +108,8 @@ class Plan:
     problems: list[Problem] = field(default_factory=list)
     # How many lines of the table name a photo that is not there.
     n_missing: int = 0
+    # Why the labels cannot be read at all; the import does not start then.
+    blocker: str = ""
 
 
 def decode(content: bytes) -> tuple[str, str]:
@@ -372,7 +374,7 @@ def by_table(paths: Iterable[str], table: Table, columns: dict[str, str]) -> Pla
     """
     if "filename" not in columns:
         raise ImportRefused(
-            "No column of the table holds the names of the files. Choose it below."
+            "No column of the table is known to hold the names of the files. Choose it."
         )
     paths = list(paths)
     plan = Plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from pathlib import Path
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -140,6 +141,6 @@ def delete_rows(population: Population) -> None:
     population.delete()
 
 
-def remove_folders(folders: list[home.Path]) -> None:
+def remove_folders(folders: list[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

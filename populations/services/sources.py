@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -74,14 +74,7 @@ class Source(Protocol):
 
     def read(self, path: str, limit: int) -> bytes: ...
 
-    # A context manager that gives the file as a path to read.
-    def extracted(self, path: str) -> _Extracted: ...
-
-
-class _Extracted(Protocol):
-    def __enter__(self) -> Path: ...
-
-    def __exit__(self, *exc_info: object) -> bool | None: ...
+    def extracted(self, path: str) -> AbstractContextManager[Path]: ...
 
 
 class FolderSource:

@@ -86,10 +86,13 @@ def import_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResp
         return render(request, "populations/import_preview.html", context)
     outcome = form.outcome_chosen()
     files = queries.files_of(batch, outcome)
+    counts = queries.outcome_counts(batch)
     context |= {
         "job": batch.job,
         "outcome": outcome,
-        "counts": queries.outcome_counts(batch),
+        "counts": counts,
+        "n_imported": sum(c.n for c in counts if c.value == "imported"),
+        "n_left": sum(c.n for c in counts if c.value in ("waiting", "refused")),
         "is_kept": services.is_kept(batch),
         "page_obj": Paginator(files, FILES_A_PAGE).get_page(request.GET.get("page")),
     }

@@ -41,8 +41,7 @@ def answer_with(picture: Picture | None) -> HttpResponse:
     response = HttpResponse(content, content_type=picture.content_type)
     response["Cache-Control"] = CACHE_FOR_EVER
     response["X-Content-Type-Options"] = "nosniff"
-    if picture.download_as:
-        response["Content-Disposition"] = content_disposition_header(
-            True, picture.download_as
-        )
+    disposition = content_disposition_header(True, picture.download_as)
+    if picture.download_as and disposition:
+        response["Content-Disposition"] = disposition
     return response

@@ -24,6 +24,7 @@ from populations.forms.people import (
 from populations.models import Membership, Population
 from populations.queries import people as queries
 from populations.services import people as services
+from populations.services.demo import create_demo_population
 
 
 @require_GET
@@ -57,9 +58,7 @@ def population_create(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @login_required
 def demo_create(request: AuthenticatedRequest) -> HttpResponse:
-    from populations.services import demo as demo_services  # noqa: PLC0415 -- TEMP
-
-    population = demo_services.create_demo_population(user=request.user)
+    population = create_demo_population(request.user)
 
     return redirect("populations:population-overview", slug=population.slug)
 
@@ -95,7 +94,7 @@ def code_check(request: AuthenticatedRequest) -> HttpResponse:
 
     return render(
         request,
-        "populations/population_form.html#code-check",
+        "populations/_code_check.html",
         {"check": form, "checked": checked},
     )
 

@@ -11,6 +11,7 @@ from finwave.http import AuthenticatedRequest
 from populations import access
 from populations.forms.photos import PhotoFilterForm
 from populations.queries import photos as queries
+from populations.queries.crops import boxes_of
 
 PHOTOS_A_PAGE = 60
 
@@ -57,5 +58,6 @@ def photo_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRespo
             photo, queries.photos_of(population, form.chosen())
         ),
         "labels": queries.labels_of(photo),
+        "found": boxes_of(photo),
     }
     return render(request, "populations/photo_detail.html", context)
