@@ -242,7 +242,7 @@ def known_codes(population: Population) -> set[str]:
     aliases = IndividualAlias.objects.filter(
         individual__population=population
     ).values_list("code")
-    return {code for (code,) in codes.union(aliases)}
+    return {code for (code,) in codes.order_by().union(aliases)}
 
 
 def code_refusal(population: Population, code: str) -> str:
