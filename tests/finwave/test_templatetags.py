@@ -143,3 +143,18 @@ def test_templates_hold_no_inline_script_or_style():
     }
 
     assert found == set()
+
+
+def test_templates_pass_no_variable_called_context():
+    # {% include … with context=… %} collides with Django's own argument: a TypeError.
+    root = Path(settings.BASE_DIR)
+
+    found = [
+        template.name
+        for template in (root / "templates").rglob("*.html")
+        if re.search(
+            r"{%\s*(include|with)[^%]*\scontext=", template.read_text(encoding="utf-8")
+        )
+    ]
+
+    assert found == []
