@@ -53,9 +53,11 @@ def fit(
     """
     seed_everything(seed)
     rng = np.random.default_rng(seed)
-    model = FinDetector(pretrained=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: FinDetector = FinDetector(pretrained=True).to(
+        memory_format=torch.channels_last
+    )  # type: ignore[call-overload]
     logger.info("%s", model.note)
-    average = copy.deepcopy(model).eval()
+    average: FinDetector = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(groups_of(model, learning_rate), betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
 
@@ -74,7 +76,8 @@ def fit(
         samples = [data.training_sample(pool, rng, size_px) for _ in range(batch_size)]
         images = to_input([sample.image for sample in samples])
         truths = [torch.from_numpy(sample.boxes_xyxy) for sample in samples]
-        score_loss, box_loss = detection_loss(*model(images), truths)
+        scores, boxes, points, strides = model(images)
+        score_loss, box_loss = detection_loss(scores, boxes, points, strides, truths)
         loss = score_loss + box_loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -150,7 +153,8 @@ def export(model: FinDetector, path: Path) -> float:
     model = copy.deepcopy(model).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     exported = Exported(model).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = (torch.export.Dim(name, min=1, max=128) * 32 for name in ("h", "w"))
+    # Both sides are multiples of the largest stride.
+    rows, columns = (torch.export.Dim(n, min=1, max=128) * 32 for n in ("h", "w"))
     torch.onnx.export(
         exported,
         (torch.rand(2, 3, 320, 416),),
@@ -158,7 +162,7 @@ def export(model: FinDetector, path: Path) -> float:
         input_names=["images"],
         output_names=["output0"],
         opset_version=OPSET,
-        dynamic_shapes=({0: torch.export.Dim("batch"), 2: height, 3: width},),
+        dynamic_shapes=({0: torch.export.Dim("batch"), 2: rows, 3: columns},),
         dynamo=True,
         external_data=False,
     )

@@ -58,7 +58,7 @@ def bezier(*points: tuple[float, float], n: int) -> Floats:
     curve = (
         (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d
     )
-    return curve.astype(np.float32)
+    return np.asarray(curve, np.float32)
 
 
 def render_individual(seed: int) -> FinShape:
@@ -166,7 +166,7 @@ def notched(edge: Floats, nicks: tuple[Nick, ...], rng: np.random.Generator) -> 
     ends = np.clip(np.minimum(place, 1 - place) * 12, 0, 1)
     inward = normal * ((cut + ragged) * ends)[:, None]
     along = tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
-    return (edge + inward + along * (shift * ends)[:, None]).astype(np.float32)
+    return np.asarray(edge + inward + along * (shift * ends)[:, None], np.float32)
 
 
 def to_canvas(points: Floats, scale: float = 1.0) -> list[tuple[float, float]]:

@@ -222,7 +222,7 @@ def shade(
     lit = rgba[..., :3] * (light * (wet + ramp)[..., None])
     sky = np.asarray(colours.horizon, np.float32)
     mist = conditions.haze * 0.3 + 0.04
-    return np.clip(lit + (sky - lit) * mist, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(lit + (sky - lit) * mist, 0, 255), np.float32)
 
 
 def add_reflection(

@@ -130,7 +130,7 @@ def band_of_waves(
 
 def upsampled(field: Floats, shape_hw: tuple[int, int]) -> Floats:
     image = Image.fromarray(field).resize(shape_hw[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(image)
+    return np.asarray(image, np.float32)
 
 
 def sky_colour(elevation: Floats, conditions: Conditions) -> Floats:
@@ -176,7 +176,7 @@ def water_colours(conditions: Conditions, elevation: float) -> Floats:
     cosine = (up * sun_up + right * sun_right + away * sun_away) / size
     glitter = np.clip(cosine, 0, 1) ** 90 * conditions.glare * 5
     table += glitter[..., None].clip(0, 2.5) * np.asarray(colours.sun, np.float32)
-    return np.clip(table, 0, 255).reshape(-1, 3).astype(np.float32)
+    return np.asarray(np.clip(table, 0, 255).reshape(-1, 3), np.float32)
 
 
 def render_sea(conditions: Conditions, rng: np.random.Generator) -> Sea:
@@ -284,7 +284,8 @@ def sky(
     """Return the sky with soft clouds, and sometimes a distant coast."""
     height, width = shape_hw
     up = np.clip((horizon_y - np.arange(height, dtype=np.float32)) / height, 0, 1)
-    image = np.broadcast_to(sky_colour(up * 0.5, c)[:, None], (height, width, 3)).copy()
+    colours = sky_colour(np.asarray(up * 0.5, np.float32), c)
+    image = np.broadcast_to(colours[:, None], (height, width, 3)).copy()
     clouds = upsampled(rng.random((9, 12), dtype=np.float32), (height, width))
     clouds = clouds + 0.5 * upsampled(
         rng.random((26, 30), dtype=np.float32), (height, width)
