@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.core.signing import BadSignature, loads
@@ -57,11 +56,9 @@ class CropFilterForm(forms.Form):
             order=data.get("order") or "thin",
         )
 
-    def query(self) -> str:
-        """Return the filters as the part of an address that pages go on with."""
-
-
-        return urlencode({k: v for k, v in self.data.items() if k != "page" and v})
+    @property
+    def is_restricted(self) -> bool:
+        return any(value for key, value in self.data.items() if key in self.fields)
 
 
 class RelabelForm(forms.Form):

@@ -94,9 +94,7 @@ class DetectionRunForm(forms.Form):
         self.choose_from("encounter", population.encounters.all())
         self.choose_from(
             "detector",
-            Detector.objects.usable_in(population).filter(
-                status=Detector.Status.READY
-            ),
+            Detector.objects.usable_in(population).filter(status=Detector.Status.READY),
         )
         self.fields["confidence"].initial = population.detector_confidence
 

@@ -62,17 +62,23 @@ def under_identification() -> Q:
     return Q(photo__encounter__origin=Encounter.Origin.ONBOARDED)
 
 
-def individual_counts(population: Population) -> QuerySet[Individual]:
-    """Return the individuals with their number of crops, those with fewest first."""
-    return population.individuals.annotate(
-        n_crops=Count(
-            "annotations",
-            filter=Q(
-                annotations__is_dropped=False,
-                annotations__evidence__in=Annotation.TRUSTED,
-            ),
+def individual_counts(
+    population: Population,
+) -> QuerySet[Individual, tuple[int, str, int]]:
+    """Return id, code and number of crops of the individuals, fewest crops first."""
+    return (
+        population.individuals.annotate(
+            n_crops=Count(
+                "annotations",
+                filter=Q(
+                    annotations__is_dropped=False,
+                    annotations__evidence__in=Annotation.TRUSTED,
+                ),
+            )
         )
-    ).order_by("n_crops", "code_sort")
+        .order_by("n_crops", "code_sort")
+        .values_list("pk", "code", "n_crops")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,10 @@ class Box:
     detection: Detection
     number: int  # the key that chooses it, from 1
     annotation: Annotation | None
-    confidence_part: float
 
     @property
-    def width(self) -> float:
-        return self.detection.x2 - self.detection.x1
-
-    @property
-    def height(self) -> float:
-        return self.detection.y2 - self.detection.y1
+    def name(self) -> str:
+        return f"{self.number} {self.detection.class_name}".strip()
 
     @property
     def is_kept(self) -> bool:
@@ -102,8 +103,7 @@ class PhotoBoxes:
     """What was detected on one photo, and what became of it."""
 
     boxes: list[Box]
-    # Crops whose box no current detection has: chosen before another detector ran.
-    loose: list[Annotation]
+    crops: list[Annotation]
     labelled: list[Individual]
     is_onboarded: bool
 
@@ -114,6 +114,26 @@ class PhotoBoxes:
     @property
     def asks_who(self) -> bool:
         return len(self.labelled) > 1
+
+    @property
+    def overlay(self) -> list[dict[str, int | float | str]]:
+        """Return the boxes as <fw-boxes> draws them, in pixels of the photo."""
+        return [
+            {
+                "id": box.detection.pk,
+                "x1": box.detection.x1,
+                "y1": box.detection.y1,
+                "x2": box.detection.x2,
+                "y2": box.detection.y2,
+                "label": box.name,
+                "confidence": box.detection.confidence,
+                "area": box.detection.area_part,
+                "centrality": box.detection.centrality_part,
+                "prominence": box.detection.prominence,
+                "kind": "kept" if box.is_kept else "dropped" if box.annotation else "",
+            }
+            for box in self.boxes
+        ]
 
 
 def boxes_of(photo: Photo) -> PhotoBoxes:
@@ -130,18 +150,15 @@ def boxes_of(photo: Photo) -> PhotoBoxes:
         "-prominence", "pk"
     )
     boxes = [
-        Box(detection, number, by_detection.get(detection.pk), detection.confidence)
+        Box(detection, number, by_detection.get(detection.pk))
         for number, detection in enumerate(detections, start=1)
     ]
-    shown = {box.detection.pk for box in boxes}
     encounter = photo.encounter
     return PhotoBoxes(
         boxes=boxes,
-        loose=[a for a in annotations if a.detection_id not in shown],
+        crops=annotations,
         labelled=[
             label.individual for label in photo.labels.select_related("individual")
         ],
-        is_onboarded=bool(
-            encounter and encounter.origin == Encounter.Origin.ONBOARDED
-        ),
+        is_onboarded=bool(encounter and encounter.origin == Encounter.Origin.ONBOARDED),
     )

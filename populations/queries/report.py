@@ -92,7 +92,9 @@ class Report:
     @property
     def share_used(self) -> float:
         """Share of the photos looked at that give a crop."""
-        return sum(line.n for line in self.tiers[:2]) / self.n_seen if self.n_seen else 0
+        return (
+            sum(line.n for line in self.tiers[:2]) / self.n_seen if self.n_seen else 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,7 @@ def report_of(population: Population) -> Report:
     )
     by_tier = dict(photos.order_by().values_list("tier").annotate(n=Count("pk")))
     crops = count_crops(population)
-    per_individual = [
-        Thin(row.pk, row.code, row.n_crops) for row in individual_counts(population)
-    ]
+    per_individual = [Thin(*row) for row in individual_counts(population)]
     n_unseen = by_tier.pop(None, 0)
     n_seen = sum(by_tier.values())
     thin = [row for row in per_individual if row.n < THIN_BELOW]
@@ -250,12 +250,27 @@ class Lines:
 
     def quality(self, crops: Crops) -> list[Line]:
         return [
-            Line("Blurred", crops.n_blurred, share(crops.n_blurred, crops.n),
-                 self.crops(order="blurred"), "blurred"),
-            Line(f"Smaller than {TINY_PX} px", crops.n_tiny,
-                 share(crops.n_tiny, crops.n), self.crops(order="small"), "tiny"),
-            Line("The same picture again", crops.n_same,
-                 share(crops.n_same, crops.n), "", "same"),
+            Line(
+                "Blurred",
+                crops.n_blurred,
+                share(crops.n_blurred, crops.n),
+                self.crops(order="blurred"),
+                "blurred",
+            ),
+            Line(
+                f"Smaller than {TINY_PX} px",
+                crops.n_tiny,
+                share(crops.n_tiny, crops.n),
+                self.crops(order="small"),
+                "tiny",
+            ),
+            Line(
+                "The same picture again",
+                crops.n_same,
+                share(crops.n_same, crops.n),
+                "",
+                "same",
+            ),
         ]
 
     def fixes(
@@ -438,7 +453,9 @@ def csv_rows(report: Report) -> list[list[str | int | float]]:
             [section, harmless(line.label), line.n, round(line.share, 4)]
             for line in lines
         )
-    rows.extend(["thin individual", harmless(row.code), row.n, ""] for row in report.thin)
+    rows.extend(
+        ["thin individual", harmless(row.code), row.n, ""] for row in report.thin
+    )
     return rows
 
 

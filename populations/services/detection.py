@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from finwave.jobs.exceptions import JobError
 from finwave.jobs.models import Job
 from finwave.jobs.services import start_job
-from finwave.ml.prominence import ProminenceParts, prominences
+from finwave.ml.prominence import ProminenceParts, decide_tier, prominences
 from populations.exceptions import NothingToDetect
 from populations.models import (
     Annotation,
@@ -140,6 +140,10 @@ def start_detection(
             n_total=len(photo_ids),
         )
         run.save(update_fields=["job"])
+        # Encounters that are uploaded later are looked at with the default.
+        Population.objects.filter(
+            pk=population.pk, default_detector__isnull=True
+        ).update(default_detector=detector)
     return run
 
 
@@ -285,13 +289,14 @@ def looker(run_settings: Settings) -> Callable[[Task], Found]:
     Raises:
         JobError: if the detector cannot be loaded.
     """
+    from finwave.ml.detector import DetectorError  # noqa: PLC0415 -- slow import
     from finwave.ml.images import ImageError  # noqa: PLC0415 -- slow import
 
     mine = threading.local()
     if run_settings.weights:
         try:
             load_model(run_settings)
-        except Exception as error:
+        except DetectorError as error:
             raise JobError(f"The detector cannot be loaded: {error}") from error
 
     def look(task: Task) -> Found:
@@ -299,7 +304,7 @@ def looker(run_settings: Settings) -> Callable[[Task], Found]:
             mine.model = load_model(run_settings)
         try:
             return look_at(task, run_settings, getattr(mine, "model", None))
-        except (ImageError, OSError) as error:
+        except (ImageError, DetectorError, OSError) as error:
             return Found(task, error=readable(error))
 
     return look
@@ -358,7 +363,7 @@ def kept_indices(
     parts = prominences(
         boxes, confidence, width_px=task.width_px, height_px=task.height_px
     )
-    decision = tiers.decide_tier(
+    decision = decide_tier(
         parts.prominence,
         threshold=run_settings.threshold,
         margin=run_settings.margin,
@@ -428,9 +433,7 @@ def write_annotations(photo: Photo, rows: list[Detection]) -> dict[int, Annotati
     A decided one is tied to the new detection of the same box.
     """
     tiers.remove_annotations(
-        list(
-            photo.annotations.exclude(tiers.is_decided()).values_list("pk", flat=True)
-        )
+        list(photo.annotations.exclude(tiers.is_decided()).values_list("pk", flat=True))
     )
     decided = list(photo.annotations.all())
     taken = tie(decided, rows)
@@ -479,9 +482,7 @@ def iou(a: Annotation | Detection, b: Annotation | Detection) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    union = (
-        (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - shared
-    )
+    union = (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - shared
     return shared / union
 
 

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 300 * 1024**2
-BUNDLED = (
-    Path(__file__).parents[2] / "finwave" / "ml" / "weights" / "fin-detector.onnx"
-)
+BUNDLED = Path(__file__).parents[2] / "finwave" / "ml" / "weights" / "fin-detector.onnx"
 
 
 def ensure_bundled(weights: Path = BUNDLED) -> Detector | None:
@@ -151,7 +149,10 @@ def check_uploaded(detector: Detector) -> None:
     Raises:
         JobError: with the sentence of the refusal.
     """
-    from finwave.ml.onnx_check import DetectorError, check_detector  # noqa: PLC0415 -- slow import
+    from finwave.ml.onnx_check import (  # noqa: PLC0415 -- slow import
+        DetectorError,
+        check_detector,
+    )
 
     if detector.status != Detector.Status.CHECKING:
         return
@@ -163,7 +164,7 @@ def check_uploaded(detector: Detector) -> None:
     fill(detector, info)
     detector.save()
     Population.objects.filter(
-        pk=detector.population_id, default_detector__isnull=True
+        pk=detector.population_id or 0, default_detector__isnull=True
     ).update(default_detector=detector)
 
 
@@ -178,9 +179,9 @@ def fill(detector: Detector, info: DetectorInfo) -> None:
 
 
 def refuse(detector: Detector, sentence: str) -> None:
-    Detector.objects.filter(
-        pk=detector.pk, status=Detector.Status.CHECKING
-    ).update(status=Detector.Status.REFUSED, refusal=sentence)
+    Detector.objects.filter(pk=detector.pk, status=Detector.Status.CHECKING).update(
+        status=Detector.Status.REFUSED, refusal=sentence
+    )
 
 
 def check_ended(job: Job) -> None:

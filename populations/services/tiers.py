@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from finwave.jobs.services import start_job
 from finwave.ml.prominence import TierDecision, decide_tier
-from populations.exceptions import NotRescuable
 from populations.models import (
     Annotation,
     Detection,
-    Individual,
     Photo,
     PhotoLabel,
     Population,
@@ -99,9 +96,7 @@ def new_annotation(
         side=label.side if label else Side.UNKNOWN,
         individual=label.individual if label else None,
         source=Annotation.Source.DETECTION,
-        evidence=(
-            Annotation.Evidence.ATTESTED if label else Annotation.Evidence.NONE
-        ),
+        evidence=(Annotation.Evidence.ATTESTED if label else Annotation.Evidence.NONE),
     )
 
 
@@ -267,75 +262,6 @@ def cut_or_queue(population: Population, n_missing: int, user: User | None) -> N
         )
     elif n_missing:
         crops.cut_missing(missing_crops(population))
-
-
-def rescue(
-    photo: Photo,
-    detection: Detection,
-    user: User,
-    individual: Individual | None = None,
-) -> Annotation:
-    """Make a detection the annotation of the photo's labelled animal, for good.
-
-    Raises:
-        NotRescuable: if it is not clear whom the box shows, or another box of the
-            photo shows that individual already by another person's decision… which
-            is then replaced only for the same individual.
-    """
-    label = label_for(photo, individual)
-    if detection.photo_id != photo.pk or detection.run_id != photo.detection_run_id:
-        raise NotRescuable("This box is not among the photo's present detections.")
-    with transaction.atomic():
-        replaced = photo.annotations.filter(detection=detection).first()
-        annotation = replaced or new_annotation(
-            population=photo.population, detection=detection, label=label
-        )
-        apply_label(annotation, label)
-        annotation.source = Annotation.Source.HUMAN
-        annotation.is_dropped = False
-        annotation.decided_by = user
-        annotation.decided_at = timezone.now()
-        annotation.save()
-        # One box an individual: the earlier choice for the same one goes.
-        remove_annotations(
-            list(
-                photo.annotations.filter(individual=annotation.individual)
-                .exclude(pk=annotation.pk)
-                .values_list("pk", flat=True)
-            )
-        )
-    retier(photo.population, [photo.pk])
-    crops.move_crop(annotation)
-    return crops.ensure_crop(annotation)
-
-
-def label_for(photo: Photo, individual: Individual | None) -> PhotoLabel | None:
-    """Return the label that a chosen box is for; None on an unlabelled photo.
-
-    Raises:
-        NotRescuable: if the photo names several individuals and none was chosen, or
-            does not name the chosen one.
-    """
-    labels = list(photo.labels.select_related("individual"))
-    if individual is not None:
-        for label in labels:
-            if label.individual_id == individual.pk:
-                return label
-        raise NotRescuable(f"The photo's label does not name {individual.code}.")
-    if len(labels) > 1:
-        codes = ", ".join(label.individual.code for label in labels)
-        raise NotRescuable(
-            f"The photo names several individuals ({codes}): choose which of them "
-            "the box shows."
-        )
-    return labels[0] if labels else None
-
-
-def apply_label(annotation: Annotation, label: PhotoLabel | None) -> None:
-    if label:
-        annotation.individual = label.individual
-        annotation.side = label.side
-        annotation.evidence = Annotation.Evidence.ATTESTED
 
 
 def decide_photo(
