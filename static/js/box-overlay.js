@@ -1,18 +1,22 @@
 // <fw-boxes>: detections drawn over the photo inside. The boxes come from a JSON script,
 // in pixels of the photo; docs/design.md lists the attributes. A click, or Enter, on a box
 // sends the event finwave:box with the box as detail.
-const PARTS = { area: "area", centrality: "centrality", confidence: "confidence" };
+const PARTS = {
+  prominence: "prominence",
+  area: "area",
+  centrality: "centrality",
+  confidence: "confidence",
+};
 
 function share(value) {
   return Number(value).toFixed(2);
 }
 
 function detail(box) {
-  const parts = Object.entries(PARTS)
+  return Object.entries(PARTS)
     .filter(([key]) => box[key] !== undefined && box[key] !== null)
-    .map(([key, label]) => `${label} ${share(box[key])}`);
-  if (box.prominence === undefined || box.prominence === null) return parts.join(" · ");
-  return `prominence ${share(box.prominence)} = ${parts.join(" · ")}`;
+    .map(([key, label]) => `${label} ${share(box[key])}`)
+    .join("\n");
 }
 
 class Boxes extends HTMLElement {
@@ -73,7 +77,8 @@ class Boxes extends HTMLElement {
     element.style.height = `${(100 * (box.y2 - box.y1)) / height}%`;
     const label = document.createElement("span");
     label.className = "boxes-label";
-    if (box.y1 / height < 0.08) label.classList.add("boxes-label-inside");
+    if (box.y1 / height < 0.25) label.classList.add("boxes-label-inside");
+    if (box.x1 / width > 0.7) label.classList.add("boxes-label-end");
     const name = [box.label, box.confidence === undefined ? "" : share(box.confidence)]
       .filter(Boolean)
       .join(" ");
@@ -81,7 +86,7 @@ class Boxes extends HTMLElement {
     more.className = "boxes-detail";
     more.textContent = detail(box);
     label.append(name, more);
-    element.setAttribute("aria-label", `${name}; ${more.textContent}`);
+    element.setAttribute("aria-label", [name, ...more.textContent.split("\n")].join(", "));
     element.append(label);
     return element;
   }
