@@ -190,7 +190,7 @@ def inspect_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         ImageError: As for `open_image`.
         OSError: If the path cannot be opened at all.
     """
-    with _opened(source, max_pixels=max_pixels) as picture:
+    with _file(source) as file, _opened_file(file, max_pixels) as picture:
         exif = _exif(picture)
         orientation = _orientation(picture)
         width, height = _upright_wh(picture.size, orientation)
@@ -198,6 +198,8 @@ def inspect_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         # Reading all entropy-coded data finds any cut; the smallest scale suffices.
         picture.draft(None, (1, 1))
         _to_rgb(picture)
+        if file_format == "PNG":
+            _verify_checksums(file)
         latitude, longitude = _position(exif)
         return ImageInfo(
             width_px=width,
@@ -289,26 +291,34 @@ def crop(image: NDArray[np.uint8], box_xyxy: tuple[float, ...]) -> NDArray[np.ui
 
 
 @contextmanager
+def _file(source: Source) -> Iterator[BinaryIO]:
+    if isinstance(source, str | Path):
+        _refuse_camera_raw(Path(source))
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        yield source
+
+
+@contextmanager
 def _opened(source: Source, *, max_pixels: int) -> Iterator[Image.Image]:
     """Yield a checked, not yet decoded picture; damage inside becomes ImageError."""
-    if isinstance(source, str | Path):
-        with (
-            Path(source).open("rb") as file,
-            _opened(file, max_pixels=max_pixels) as picture,
-        ):
-            _refuse_camera_raw(Path(source))
-            yield picture
-        return
-    source.seek(0)
-    head = source.read(512)
-    source.seek(0)
+    with _file(source) as file, _opened_file(file, max_pixels) as picture:
+        yield picture
+
+
+@contextmanager
+def _opened_file(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+    file.seek(0)
+    head = file.read(512)
+    file.seek(0)
     if not head:
         raise ImageError("The file is empty.")
     try:
         # Pillow warns about what is refused below or tolerated on purpose.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=_FORMATS) as picture:
+            with Image.open(file, formats=_FORMATS) as picture:
                 _check_size(picture.size, max_pixels)
                 _refuse_several(picture)
                 yield picture
@@ -328,6 +338,13 @@ def _opened(source: Source, *, max_pixels: int) -> Iterator[Image.Image]:
             "The file is damaged or cut off: it could not be read to its end. "
             "Copy it again from the original card or disk."
         ) from err
+
+
+def _verify_checksums(file: BinaryIO) -> None:
+    """Raise SyntaxError if a PNG's data changed: decoding alone may not notice."""
+    file.seek(0)
+    with Image.open(file, formats=("PNG",)) as picture:
+        picture.verify()
 
 
 def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
