@@ -115,6 +115,15 @@ def _choose(
         n_held += n_crops
         for code in members[g]:
             n_left[code] -= 1
+    # Where a few large encounters are all there is, one that leaves at least half to
+    # learn from is better than no measurement.
+    if not held_out:
+        possible = [
+            (int(size[g]), int(lot[g]), g)
+            for g in range(len(size))
+            if size[g] <= 0.5 * len(group) and all(n_left[c] > 1 for c in members[g])
+        ]
+        held_out = [min(possible)[2]] if possible else []
     return held_out
 
 
