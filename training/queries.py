@@ -117,19 +117,19 @@ def monitor(training_job: TrainingJob) -> Monitor:
 def examples(data: dict[str, Any]) -> tuple[list[Example], list[Example]]:
     """Return the validation crops that went well and badly, with their matches."""
     rows = [*data.get("right", []), *data.get("wrong", [])]
-    ids = {row[key] for row in rows for key in ("query", "match")}
+    ids = {row[key] for row in rows for key in ("annotation", "match_annotation")}
     found = Annotation.objects.in_bulk([pk for pk in ids if pk is not None])
     built = [
         Example(
-            is_right=row["individual"] == row["suggested"],
-            query=found[row["query"]],
-            match=found[row["match"]],
+            is_right=row["individual"] == row["match_individual"],
+            query=found[row["annotation"]],
+            match=found[row["match_annotation"]],
             individual=row["individual"],
-            suggested=row["suggested"],
+            suggested=row["match_individual"],
             similarity=row["similarity"],
         )
         for row in rows
-        if row["query"] in found and row["match"] in found
+        if row["annotation"] in found and row["match_annotation"] in found
     ]
     return [e for e in built if e.is_right], [e for e in built if not e.is_right]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from safetensors import safe_open
 
 from finwave.home import home, job_folder
 from finwave.jobs import services as job_services
@@ -154,7 +155,7 @@ def leave_snapshot(training_job: TrainingJob, cause: str) -> Snapshot | None:
     if training_job.job is None:
         return None
     folder = job_folder(training_job.job.pk)
-    result = read_json(folder / "result.json")
+    result = read_json(folder / "result.json") or salvage(training_job, folder)
     if result is None or not (folder / result["weights"]).exists():
         return None
     snapshot = take_snapshot(
@@ -162,7 +163,11 @@ def leave_snapshot(training_job: TrainingJob, cause: str) -> Snapshot | None:
         weights_path=folder / result["weights"],
         config=training_job.config,
         classes=result["classes"],
-        metrics={**result["metrics"], "start_weights": result["start_weights_note"]},
+        metrics={
+            **result["metrics"],
+            "start_weights": result["start_weights_note"],
+            "n_epochs": result.get("epoch", result["best_epoch"]),
+        },
         calibration=result["calibration"],
         manifest=manifest(training_job, read_json(folder / "split.json") or {}),
         cause=cause,
@@ -176,10 +181,33 @@ def leave_snapshot(training_job: TrainingJob, cause: str) -> Snapshot | None:
     return snapshot
 
 
+def salvage(training_job: TrainingJob, folder: Path) -> dict[str, Any] | None:
+    """Return the result of a process that was killed for good, from what it left.
+
+    The best weights say what they are; their figures are in the rows of the epochs.
+    """
+    weights = folder / "best.safetensors"
+    if not weights.exists():
+        return None
+    with safe_open(weights, framework="np") as file:
+        metadata = file.metadata()
+    best = training_job.epochs.filter(epoch=int(metadata["epoch"])).first()
+    names = ("train_loss", "val_loss", "top1", "top5", "mean_average_precision")
+    return {
+        "weights": weights.name,
+        "classes": json.loads(metadata["classes"]),
+        "best_epoch": int(metadata["epoch"]),
+        "metrics": {name: getattr(best, name) for name in names} if best else {},
+        "calibration": {},
+        "start_weights_note": "",
+    }
+
+
 def manifest(training_job: TrainingJob, split: dict[str, Any]) -> list[ManifestItem]:
     """Return one entry an annotation that the job was trained or validated on."""
     validation = set(split.get("val", []))
-    items = list(training_job.training_set.items.all())
+    skipped = {row["item"] for row in split.get("skipped", [])}
+    items = training_job.training_set.items.all()
     return [
         {
             "annotation": item.annotation_id,
@@ -193,4 +221,5 @@ def manifest(training_job: TrainingJob, split: dict[str, Any]) -> list[ManifestI
             "sha256": item.crop_sha256,
         }
         for index, item in enumerate(items)
+        if index not in skipped
     ]
