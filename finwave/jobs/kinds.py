@@ -58,5 +58,9 @@ def register(kind: JobKind) -> None:
     _kinds[kind.name] = kind
 
 
+def is_known(name: str) -> bool:
+    return name in _kinds
+
+
 def get(name: str) -> JobKind:
     return _kinds[name]

@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-websocket_urlpatterns: list[object] = []
+from django.urls import path
+
+from finwave.jobs.consumers import JobConsumer
+
+websocket_urlpatterns = [path("ws/jobs/<int:pk>/", JobConsumer.as_asgi())]

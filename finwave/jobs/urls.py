@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from finwave.jobs import views
 
 app_name = "jobs"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.job_list, name="job-list"),
+    path("<int:pk>/progress/", views.job_progress, name="job-progress"),
+    path("<int:pk>/stop/", views.job_stop, name="job-stop"),
+]

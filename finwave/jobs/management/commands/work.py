@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand
 from setproctitle import setproctitle
@@ -15,7 +15,7 @@ from finwave.jobs.guardian import QUEUES, Guardian
 class Command(BaseCommand):
     help = "Work on the jobs of one queue until Ctrl-C or SIGTERM."
     # A worker has no pages, and a mistake in one must not keep it from starting.
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks: list[str] = []  # noqa: RUF012 -- as Django declares it
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
