@@ -76,6 +76,7 @@ def place_animals(
     height, width = sea.image.shape[:2]
     poses: list[Pose] = []
     for number in range(n):
+        sunk = float(np.clip(rng.normal(-0.17, 0.15), -0.45, 0.3))
         is_focal = conditions.has_focal and number == 0
         is_behind = conditions.has_focal and number > 0
         for attempt in range(30):
@@ -84,7 +85,7 @@ def place_animals(
             size = conditions.fin_height_px * rng.uniform(0.85, 1.15)
             size *= 1.5 if is_focal else 0.55 if is_behind else 1.0
             size = float(np.clip(size * min(sea.scale_at(y), 1.5), 16, height * 0.55))
-            y = max(y, size * 1.15)
+            y = max(y, size * (1.15 - sunk))  # the whole fin in the frame
             x = width * (
                 rng.uniform(0.1, 0.9)
                 if n > 1 and not is_focal
@@ -101,7 +102,7 @@ def place_animals(
                 height_px=size,
                 rotation=float(rng.normal(0.0, 0.11)),
                 yaw=float(np.cos(np.clip(rng.normal(0, 0.38), -0.9, 0.9))),
-                sunk=float(np.clip(rng.normal(-0.17, 0.15), -0.45, 0.3)),
+                sunk=sunk,
             )
         )
     return poses
@@ -284,6 +285,9 @@ def add_splash(
     band = np.arange(-reach // 2, reach)
     cy = ((band * lace_scale * 2.2).astype(int) + oy) & 511
     lace = foam_tile()[cy[:, None], cx[None]]
+    # Bubbles: the same lace again, finer than the sprite's scale would have it.
+    fine = foam_tile()[(band[:, None] * 3 + oy) & 511, (columns[None] + ox) & 511]
+    lace = lace * 0.7 + fine * 0.3
     across = 1 - np.abs(band / reach)[:, None] ** 0.8
     amount = rng.beta(1.1, 1.8)
     foam = np.clip(
