@@ -2,10 +2,8 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.files.storage import default_storage
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -15,12 +13,14 @@ from populations.exceptions import DecisionRefused, NotRescuable
 from populations.forms.crops import CropFilterForm, RelabelForm, UndoForm
 from populations.forms.detection import RescueForm
 from populations.queries import crops as queries
+from populations.queries.media import Picture
 from populations.services import decisions
+from populations.views.media import answer_with
 from populations.views.undo import back_to, offer_undo
 
 CROPS_A_PAGE = 60
-# The name carries the content's hash, so what an address shows may only change with it.
-CACHE_FOR_AN_HOUR = "private, max-age=3600"
+# An address without the crop's hash shows another picture once its box was moved.
+CACHE_SHORTLY = "private, max-age=60"
 
 
 @require_GET
@@ -49,21 +49,15 @@ def crop_list(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 @require_GET
 @login_required
-def annotation_crop(
-    request: AuthenticatedRequest, slug: str, pk: int
-) -> HttpResponseBase:
+def annotation_crop(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     population = access.population_for(request.user, slug)
     annotation = access.annotation_in(population, pk)
 
-    if not annotation.crop:
-        raise Http404
-    try:
-        file = default_storage.open(annotation.crop.name)
-    except FileNotFoundError as error:
-        raise Http404 from error
+    name = annotation.crop.name
 
-    response = FileResponse(file, content_type="image/jpeg")
-    response["Cache-Control"] = CACHE_FOR_AN_HOUR
+    response = answer_with(Picture(name, "image/jpeg") if name else None)
+    if "v" not in request.GET:
+        response["Cache-Control"] = CACHE_SHORTLY
     return response
 
 

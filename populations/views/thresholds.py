@@ -30,7 +30,7 @@ def threshold_edit(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         done = tiers.set_thresholds(
             population=population, threshold=threshold, margin=margin, user=request.user
         )
-        messages.success(request, f"{done.n_changed} photographs changed.")
+        messages.success(request, words_for(done.n_changed))
         return redirect("populations:threshold-edit", slug)
 
     template = "populations/threshold_edit.html"
@@ -44,3 +44,9 @@ def threshold_edit(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "job": queries.cutting_job(population),
     }
     return render(request, template, context)
+
+
+def words_for(n_changed: int) -> str:
+    if not n_changed:
+        return "The thresholds apply; no photograph changed."
+    return f"{n_changed} photograph{'s' if n_changed > 1 else ''} changed."

@@ -281,13 +281,13 @@ def test_detection_crop_left_out_by_a_kill_is_cut_at_the_end(population, detecto
     run = detect(population, detector)
     Annotation.objects.update(crop="", crop_sha256="")
     # As after a kill between the rows' commit and the crop's: the job is run again.
-    Job.objects.filter(pk=run.job.pk).update(
-        status=Job.Status.QUEUED, finished_at=None
-    )
+    Job.objects.filter(pk=run.job.pk).update(status=Job.Status.QUEUED, finished_at=None)
 
     run_job(run.job.pk)
 
-    assert photo.annotations.get().crop.storage.exists(photo.annotations.get().crop.name)
+    assert photo.annotations.get().crop.storage.exists(
+        photo.annotations.get().crop.name
+    )
 
 
 KILLED = """
@@ -389,9 +389,7 @@ def test_detection_of_seals_gives_known_counts(real_data):
         name = f"populations/{population.pk}/photos/{path.name}"
         (home() / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, home() / name)
-        PhotoFactory(
-            population=population, file=name, width_px=width, height_px=height
-        )
+        PhotoFactory(population=population, file=name, width_px=width, height_px=height)
     independent = Model(weights, confidence=0.15, nms_iou=0.5)
     counts = [len(independent.predict(path)) for path in paths]
 

@@ -52,7 +52,9 @@ def test_read_table_tells_rows_that_are_too_long():
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"PK\x03\x04\x00\x00\x00", b"\x00\x01"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"PK\x03\x04\x00\x00\x00", b"\x00\x01"]
+)
 def test_read_table_refuses_what_is_no_table(content):
     with pytest.raises(ImportRefused):
         read_table(content)
@@ -170,7 +172,10 @@ def test_by_table_keeps_what_the_first_row_says_of_an_encounter():
     )
 
     assert plan.rows["a.jpg"]["encounter"] == "E1"
-    assert plan.problems[0].message == "Another row gives the encounter E1; that one stays."
+    assert (
+        plan.problems[0].message
+        == "Another row gives the encounter E1; that one stays."
+    )
 
 
 def test_by_table_needs_the_column_of_the_file_names():
