@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from finwave.jobs.exceptions import JobError
 from finwave.jobs.running import JobRun
+from snapshots.exceptions import StoreError
 from snapshots.models import Deployment, Onboarding
 from snapshots.services import deployments, onboarding, retention
 
@@ -20,7 +25,8 @@ def run_deployment(run: JobRun) -> None:
         .first()
     )
     if deployment:
-        deployments.deploy(run, deployment)
+        with store_errors_for_the_user():
+            deployments.deploy(run, deployment)
 
 
 def run_onboarding(run: JobRun) -> None:
@@ -32,4 +38,14 @@ def run_onboarding(run: JobRun) -> None:
         .first()
     )
     if row:
-        onboarding.onboard(run, row)
+        with store_errors_for_the_user():
+            onboarding.onboard(run, row)
+
+
+@contextmanager
+def store_errors_for_the_user() -> Iterator[None]:
+    """A damaged or missing file is a plain failure: trying again does not help."""
+    try:
+        yield
+    except StoreError as error:
+        raise JobError(str(error)) from error

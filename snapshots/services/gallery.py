@@ -14,6 +14,7 @@ from django.db.models import F, QuerySet
 from numpy.typing import NDArray
 
 from finwave.home import home
+from finwave.jobs.exceptions import JobError
 from populations.models import Annotation
 from snapshots import store
 from snapshots.models import Deployment, Embedding
@@ -113,9 +114,13 @@ def embed(
         return 0
     assert deployment.encoder is not None
     from finwave.ml.encoder import Encoder  # noqa: PLC0415 -- slow import
+    from finwave.ml.errors import ExportError  # noqa: PLC0415 -- slow import
 
     store.verify(deployment.encoder)
-    encoder = Encoder(store.path_of(deployment.encoder), threads=1)
+    try:
+        encoder = Encoder(store.path_of(deployment.encoder), threads=1)
+    except ExportError as error:
+        raise JobError(str(error)) from error
     if run:
         begin_phase(run, n_total=len(missing), phase="Comparing crops")
     n_done = n_unreadable = 0
