@@ -323,6 +323,11 @@ def station(population: Population) -> Contribution:
         step = Step(
             "Train a model", reverse("training:job-create", args=[population.slug])
         )
+    elif not n_jobs:
+        step = Step(
+            "Bring more photographs in",
+            reverse("populations:import-create", args=[population.slug]),
+        )
     return Contribution(
         figures=(Figure(n_jobs, "training job" if n_jobs == 1 else "training jobs"),),
         url=reverse("training:pipeline-list", args=[population.slug]),
