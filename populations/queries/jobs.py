@@ -14,12 +14,13 @@ PAGES = {
 
 
 def page_of(job: Job) -> str:
-    """Return the page of what the job is about. Costs one query."""
-    slug = (
-        Population.objects.filter(pk=job.scope_id)
-        .values_list("slug", flat=True)
-        .first()
-    )
+    """Return the page of what the job is about.
+
+    Note:
+        Costs one query, unless the job was read with its population's slug as
+        `scope_slug`.
+    """
+    slug = getattr(job, "scope_slug", None) or slug_of(job)
     if slug is None:
         return reverse("populations:population-list")
     if job.kind in PAGES:
@@ -29,3 +30,8 @@ def page_of(job: Job) -> str:
     if job.kind == "populations.retier":
         return reverse("populations:threshold-edit", args=[slug])
     return reverse("populations:population-overview", args=[slug])
+
+
+def slug_of(job: Job) -> str | None:
+    populations = Population.objects.filter(pk=job.scope_id)
+    return populations.values_list("slug", flat=True).first()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Value
 from django.urls import reverse
 
 from finwave.jobs.models import Job
 from populations import stations
 from populations.models import Annotation, Individual, Photo, Population
 from populations.models.photos import Tier
+from populations.queries.jobs import page_of
 from populations.stations import Contribution, Figure, Station, Step
 
 N_LATELY = 8
+WATCHED = {
+    "populations.demo": "Watch the rendering",
+    "populations.import": "Watch the import",
+    "populations.detection": "Watch the detection",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,11 @@ class Overview:
 def overview_of(population: Population) -> Overview:
     """Gather everything on the overview page, in a constant number of queries."""
     path = stations.stations_of(population)
-    jobs = Job.objects.in_scope(population.pk).select_related("created_by")
+    jobs = (
+        Job.objects.in_scope(population.pk)
+        .select_related("created_by")
+        .annotate(scope_slug=Value(population.slug))
+    )
     return Overview(
         path=path,
         next_step=stations.next_step(path, population.role),
@@ -42,13 +52,13 @@ def photos(population: Population) -> Contribution:
     counts = Photo.objects.filter(population=population).aggregate(
         all=Count("pk"), unseen=Count("pk", filter=Q(n_detections__isnull=True))
     )
-    step = None
-    if not counts["all"]:
+    step = watching(population)
+    if step is None and not counts["all"]:
         step = Step(
             "Bring photographs in",
             reverse("populations:import-create", args=[population.slug]),
         )
-    elif counts["unseen"]:
+    elif step is None and counts["unseen"]:
         step = Step(
             "Start detection",
             reverse("populations:detection-run-create", args=[population.slug]),
@@ -60,6 +70,24 @@ def photos(population: Population) -> Contribution:
         figures=tuple(figures),
         url=reverse("populations:photo-list", args=[population.slug]),
         step=step,
+    )
+
+
+def watching(population: Population) -> Step | None:
+    """While photographs come in or are looked at, the next step is to watch that."""
+    job = (
+        Job.objects.in_scope(population.pk)
+        .unfinished()
+        .filter(kind__in=WATCHED)
+        .annotate(scope_slug=Value(population.slug))
+        .first()
+    )
+    if job is None:
+        return None
+    overview = reverse("populations:population-overview", args=[population.slug])
+    page = page_of(job)
+    return Step(
+        WATCHED[job.kind], page if page != overview else f"{page}#running", role=1
     )
 
 

@@ -50,25 +50,30 @@ def import_batch(run: JobRun, batch: ImportBatch) -> None:
     waiting = list(
         batch.files.filter(outcome=Outcome.WAITING).values_list("pk", flat=True)
     )
-    n_total = batch.files.count()
-    n_failed = batch.files.filter(outcome=Outcome.REFUSED).count()
-    n_done = n_total - len(waiting)
-    run.begin(n_total=n_total, phase="Reading photographs")
+    run.begin(n_total=batch.files.count(), phase="Reading photographs")
     if waiting:
         try:
-            source = sources.source_of(batch)
+            with sources.source_of(batch) as source:
+                import_waiting(run, batch, source, waiting)
         except ImportRefused as error:
             raise JobError(str(error)) from error
-        for pk in waiting:
-            if run.should_stop():
-                break
-            outcome = import_file(run, batch, source, ImportFile.objects.get(pk=pk))
-            n_done += 1
-            n_failed += outcome == Outcome.REFUSED
-            run.progress(n_done, n_failed=n_failed)
-    run.progress(n_done, n_failed=n_failed, force=True)
     cut_missing(batch)
     clean_up(batch)
+
+
+def import_waiting(
+    run: JobRun, batch: ImportBatch, source: Source, waiting: list[int]
+) -> None:
+    n_done = batch.files.count() - len(waiting)
+    n_failed = batch.files.filter(outcome=Outcome.REFUSED).count()
+    for pk in waiting:
+        if run.should_stop():
+            break
+        outcome = import_file(run, batch, source, ImportFile.objects.get(pk=pk))
+        n_done += 1
+        n_failed += outcome == Outcome.REFUSED
+        run.progress(n_done, n_failed=n_failed)
+    run.progress(n_done, n_failed=n_failed, force=True)
 
 
 def import_file(

@@ -175,9 +175,9 @@ def prepare_preview(*, batch: ImportBatch) -> ImportBatch:
         ImportRefused: if the source cannot be read at all.
     """
     require_unstarted(batch)
-    source = sources.source_of(batch)
-    listing = source.listing()
-    plan, table = plan_of(batch, source, listing)
+    with sources.source_of(batch) as source:
+        listing = source.listing()
+        plan, table = plan_of(batch, source, listing)
     batch.preview = describe(batch, listing, plan, table)
     batch.status = ImportBatch.Status.PREVIEW
     batch.save(update_fields=["preview", "status", "labels", "mapping", "csv_name"])
@@ -290,8 +290,8 @@ def start_import(*, batch: ImportBatch, user: User) -> Job:
     Raises:
         ImportRefused: if it has started already, or there is nothing to import.
     """
-    source = sources.source_of(batch)
-    plan, _table = plan_of(batch, source, source.listing())
+    with sources.source_of(batch) as source:
+        plan, _table = plan_of(batch, source, source.listing())
     if plan.blocker:
         raise ImportRefused(plan.blocker)
     if not plan.rows:

@@ -6,8 +6,10 @@ a path. A ZIP is never unpacked as a whole, and none of its names ever becomes o
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -130,7 +132,13 @@ class ZipSource:
     def __init__(self, file: Path) -> None:
         try:
             self.archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            struct.error,
+            OSError,
+            ValueError,
+            NotImplementedError,
+        ) as error:
             raise ImportRefused(
                 "The ZIP file cannot be read; it may be cut off. Pack it again."
             ) from error
@@ -196,6 +204,9 @@ class ZipSource:
             RuntimeError,
             OSError,
         ) as error:
+            # A full disk is not the file's fault: the job fails, and resumes later.
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
             raise PhotoRefused(
                 "It cannot be unpacked: the ZIP is damaged at this place."
             ) from error
@@ -236,8 +247,9 @@ def staged_table(batch: ImportBatch) -> Path:
     return home.staging_folder(batch.pk) / "labels.csv"
 
 
-def source_of(batch: ImportBatch) -> Source:
-    """Return the batch's source.
+@contextmanager
+def source_of(batch: ImportBatch) -> Iterator[Source]:
+    """Open the batch's source.
 
     Raises:
         ImportRefused: if it is gone or cannot be read.
@@ -245,10 +257,13 @@ def source_of(batch: ImportBatch) -> Source:
     if batch.source == ImportBatch.Source.ZIP:
         if not staged_zip(batch).is_file():
             raise ImportRefused("The ZIP file of this import is no longer there.")
-        return ZipSource(staged_zip(batch))
-    if batch.source == ImportBatch.Source.SERVER:
-        return FolderSource(allowed_folder(batch.server_folder))
-    return FolderSource(staged_files(batch))
+        source = ZipSource(staged_zip(batch))
+        with source.archive:
+            yield source
+    elif batch.source == ImportBatch.Source.SERVER:
+        yield FolderSource(allowed_folder(batch.server_folder))
+    else:
+        yield FolderSource(staged_files(batch))
 
 
 def allowed_folder(folder: str) -> Path:
