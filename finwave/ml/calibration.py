@@ -159,10 +159,17 @@ def _closed_and_open(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return scores (2Q, C) and answers (2Q,); the answer C means a new individual."""
     n, n_candidates = similarities.shape
+    rows = np.arange(n)
     without_own = similarities.copy()
-    without_own[np.arange(n), truth] = -np.inf
+    without_own[rows, truth] = -np.inf
+    # The closed query loses somebody else, in turn: if it kept all, the number of
+    # candidates alone would tell known from new, and the measurement would cheat.
+    without_other = similarities.copy()
+    without_other[
+        rows, (truth + 1 + rows % (n_candidates - 1)) % n_candidates
+    ] = -np.inf
     answer = np.concatenate([truth, np.full(n, n_candidates)]).astype(np.int64)
-    return np.concatenate([similarities, without_own]), answer
+    return np.concatenate([without_other, without_own]), answer
 
 
 def _probabilities(

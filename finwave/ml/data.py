@@ -124,14 +124,17 @@ def near_duplicates(images: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """
     size = images.shape[1]
     edges = np.linspace(0, size, min(16, size), endpoint=False).astype(int)
+    sides = np.diff([*edges, size])
+    area = np.outer(sides, sides)
     small = np.empty((len(images), len(edges) ** 2), np.float32)
     for start in range(0, len(images), 256):
         luma = images[start : start + 256] @ RGB_TO_YIQ[0].astype(np.float32)
         boxes = np.add.reduceat(np.add.reduceat(luma, edges, axis=1), edges, axis=2)
-        small[start : start + 256] = boxes.reshape(len(boxes), -1)
+        small[start : start + 256] = (boxes / area).reshape(len(boxes), -1)
     small -= small.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(small, axis=1, keepdims=True)
-    small /= np.maximum(norm, 1e-6)
+    # A flat picture (contrast below one grey level) resembles nothing, itself included.
+    small = np.where(norm < len(edges), 0.0, small / np.maximum(norm, 1e-6))
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(small), 1024):
         correlation = small[start : start + 1024] @ small.T

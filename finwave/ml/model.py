@@ -63,6 +63,7 @@ class EmbeddingModel(nn.Module):
             pretrained=pretrained,
             pooled=pooling == "avg",
         )
+        self.architecture = architecture
         self.gem = GeM() if pooling == "gem" else None
         settings: dict[str, Any] = self.backbone.pretrained_cfg  # type: ignore[assignment]  # torch types every attribute as a module
         self.mean: tuple[float, ...] = tuple(settings["mean"])  # of pixels in [0, 1]
@@ -106,8 +107,11 @@ class EmbeddingModel(nn.Module):
                 probe = torch.zeros(1, 3, image_size_px, image_size_px)
                 return self._features(probe).shape[1]
         except (RuntimeError, AssertionError, ValueError) as error:
-            message = f"The architecture does not run at {image_size_px} pixels: "
-            raise TrainingError(message + str(error)[:200]) from error
+            message = (
+                f"The architecture {self.architecture} does not run at "
+                f"{image_size_px} pixels: {str(error)[:200]}"
+            )
+            raise TrainingError(message) from error
         finally:
             self.train(was_training)
 

@@ -121,7 +121,26 @@ def _create(
         )
         raise TrainingError(message) from error
     assert isinstance(model, nn.Module)
+    if state_dict is not None:
+        _refuse_gaps(architecture, model, state_dict)
     return model
+
+
+def _refuse_gaps(
+    architecture: str, model: nn.Module, state_dict: dict[str, torch.Tensor]
+) -> None:
+    # timm only logs what is missing, and would train a half random network.
+    missing = [
+        name
+        for name in model.state_dict()
+        if name not in state_dict and not name.endswith("num_batches_tracked")
+    ]
+    if missing:
+        message = (
+            f"The weights file is not of a {architecture}: {missing[0]} and "
+            f"{len(missing) - 1} more tensors are missing."
+        )
+        raise TrainingError(message)
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
