@@ -357,7 +357,7 @@ def retry_import(*, batch: ImportBatch, user: User) -> Job:
             .select_related("job")
             .get(pk=batch.pk)
         )
-        if locked.job is None or not locked.job.is_finished:
+        if locked.job is not None and not locked.job.is_finished:
             raise ImportRefused("This import is still at work.")
         again = ImportFile.objects.filter(is_retryable(), batch=locked)
         if not again.exists():
