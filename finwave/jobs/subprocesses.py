@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
 SOON_S = 0.05
-# A process that wrote nothing for so long after it was asked to stop is signalled.
-START_GRACE_S = 30
 MOVED_AT_ONCE_BYTES = 1 << 20
 # What an earlier attempt's process has to finish its checkpoint before it is killed.
 EARLIER_GRACE_S = 30
@@ -119,7 +117,6 @@ def _follow(
     """Move events until the process ends, pass a stop on, return an interruption."""
     interruption: Interrupted | None = None
     asked_at: float | None = None
-    is_told = False
     while process.poll() is None:
         mover.move()
         run.check_lease()
@@ -130,20 +127,16 @@ def _follow(
                 interruption, is_asked = error, True
             if is_asked:
                 asked_at = time.monotonic()
-                if interruption is None:
+                # A process that only starts does not catch signals yet: it would die
+                # and leave no result. Its first event says that it does. Never both:
+                # one that ends because of the file dies of the signal meanwhile.
+                if interruption or mover.has_moved:
+                    process.terminate()
+                else:
                     stop_file.touch()
-        else:
-            waited_s = time.monotonic() - asked_at
-            # A process that only starts does not catch signals yet: it would die of
-            # this one and leave no result. Its first event says that it does.
-            if not is_told and (
-                interruption or mover.has_moved or waited_s > START_GRACE_S
-            ):
-                process.terminate()
-                is_told = True
-            if waited_s > STOP_GRACE_S:
-                run.log("It did not end when asked and was killed.", "warning")
-                _kill(process)
+        elif time.monotonic() - asked_at > STOP_GRACE_S:
+            run.log("It did not end when asked and was killed.", "warning")
+            _kill(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(POLL_S if asked_at is None else SOON_S)
     mover.move()

@@ -7,9 +7,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -54,6 +56,7 @@ class Site:
         }
         self.marked = {**self.env, MARKER: str(home)}
         self.guardian = None
+        self.supervisor = None
         self.manage("migrate", "--verbosity", "0").wait()
         self.remote = subprocess.Popen(
             [sys.executable, "-m", "tests.finwave.jobs.kills_app.remote"],
@@ -100,6 +103,33 @@ class Site:
             self.guardian = self.manage("work", "--queue", "cpu")
         wait_for(lambda: len(self.workers()) == 2, "two workers")
         return psutil.Process(self.guardian.pid)
+
+    def serve(self, *arguments):
+        """Start everything; return the lines it has said until it was up."""
+        self.supervisor = self.manage("serve", *arguments, stdout=subprocess.PIPE)
+        lines = []
+        for line in self.supervisor.stdout:
+            lines.append(line.decode().strip())
+            if lines[-1].startswith("finwave runs at"):
+                return lines
+        pytest.fail(f"serve ended: {lines}")
+        return None
+
+    def wait_supervisor(self) -> int:
+        code = self.supervisor.wait(DEADLINE_S)
+        self.supervisor.stdout.close()
+        return code
+
+    def served(self, word) -> psutil.Process | None:
+        """The supervisor's child of that name, if it lives."""
+        for child in psutil.Process(self.supervisor.pid).children():
+            try:
+                title = " ".join(child.cmdline())
+                if word in title and child.status() != psutil.STATUS_ZOMBIE:
+                    return child
+            except psutil.Error:
+                continue
+        return None
 
     def cluster(self) -> list[psutil.Process]:
         """The cluster's main process and its sentinel, if both live."""
@@ -207,6 +237,8 @@ def site(tmp_path_factory):
         process.kill()
     if site.guardian is not None:
         site.guardian.wait(DEADLINE_S)
+    if site.supervisor is not None and not site.supervisor.stdout.closed:
+        site.wait_supervisor()
     site.remote.stdin.close()
     site.remote.wait(DEADLINE_S)
     site.remote.stdout.close()
@@ -374,4 +406,64 @@ def test_stop_asked_while_nobody_works_is_done_by_the_next_worker(site):
     site.work()
 
     assert site.wait_ended(pk)["status"] == "stopped"
+    site.end()
+
+
+# Everything under one supervisor ----------------------------------------------
+
+
+def fetch(address):
+    try:
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            return answer.read()
+    except OSError:
+        return None
+
+
+def test_serve_starts_all_brings_back_what_is_killed_and_ends_all(site):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said, said_up = site.serve("--port", str(port))[-2:]
+    address = said_up.split()[3]
+    other = f"http://127.0.0.1:{port}/"
+    assert said.startswith(f"Port {port} is taken; finwave uses ")
+    assert address != other
+    assert fetch(address) == b"up"
+
+    second = site.manage("serve", stdout=subprocess.DEVNULL)
+    assert second.wait(DEADLINE_S) == 1
+    assert f"finwave runs already on {site.home} at {address}" in site.log.read_text()
+
+    pk = site.start("train")
+    site.wait_busy(pk)
+    before = {name: site.served(name) for name in ("daphne", "cpu", "train")}
+    for process in before.values():
+        process.kill()
+    for name, process in before.items():
+        wait_for(
+            lambda name=name, process=process: site.served(name) not in (None, process),
+            f"{name} to be back",
+        )
+    wait_for(lambda: fetch(address) == b"up", "the web process to answer again")
+    site.expect_trained(pk)
+
+    asked_at = time.monotonic()
+    site.supervisor.send_signal(signal.SIGINT)
+    assert site.wait_supervisor() == 0
+    assert time.monotonic() - asked_at < 15
+    site.expect_no_process()
+
+
+def test_kill_of_the_supervisor_leaves_no_process(site):
+    site.serve("--port", "0")
+    pk = site.start("train")
+    site.wait_busy(pk)
+
+    site.supervisor.kill()
+    site.wait_supervisor()
+
+    site.expect_no_process()
+    assert site.look(pk)["status"] == "queued"
+    site.work()
+    site.expect_trained(pk)
     site.end()

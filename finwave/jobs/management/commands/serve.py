@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import socket
+from typing import IO, Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -26,11 +26,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         try:
-            lock = supervisor.lock_home(home())
-            check_ready()
-            listener = supervisor.listen(host, port)
+            with supervisor.lock_home(home()) as lock:
+                check_ready()
+                with supervisor.listen(host, port) as listener:
+                    self.serve(lock, listener, host, port)
         except (supervisor.AlreadyRunning, supervisor.NoFreePort) as error:
             raise CommandError(str(error)) from error
+        self.say("finwave has ended.")
+
+    def serve(
+        self, lock: IO[str], listener: socket.socket, host: str, port: int
+    ) -> None:
         taken = listener.getsockname()[1]
         if taken != port:
             self.say(f"Port {port} is taken; finwave uses {taken}.")
@@ -43,11 +49,11 @@ class Command(BaseCommand):
             self.say(f"finwave runs at {address} (Ctrl-C ends it).")
             if code := first_visit_code():
                 self.say(f"To create the administrator, enter this code there: {code}")
+            connection.close()
 
         supervisor.Supervisor(supervisor.programs(listener), self.say).run(
             address=address, when_up=when_up
         )
-        self.say("finwave has ended.")
 
     def say(self, line: str) -> None:
         self.stdout.write(line)
@@ -69,10 +75,5 @@ def check_ready() -> None:
 
 def first_visit_code() -> str:
     """Return the one-time code when nobody can sign in yet, else nothing."""
-    try:
-        if User.objects.exists():
-            return ""
-        # The accounts app decides; this one knows it only by name.
-        return str(import_string("finwave.accounts.services.setup_code")() or "")
-    finally:
-        connection.close()
+    # The accounts app decides; this one knows it only by name.
+    return str(import_string("finwave.accounts.services.setup_code")() or "")
