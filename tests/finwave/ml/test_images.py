@@ -551,3 +551,48 @@ def test_full_resolution_photos(real_data):
     assert info.camera == "Canon EOS 50D"
     assert (info.width_px, info.height_px) == (3456, 2304)
     assert decoded.image.shape == (576, 864, 3)  # a quarter; an eighth were too small
+
+
+def photographs() -> list[bytes]:
+    """One small noisy photo in each format, with everything EXIF can hold."""
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[MAKE] = 6, "Canon"
+    exif.get_ifd(EXIF_BLOCK)[ORIGINAL] = "2016:06:03 14:05:09"
+    exif.get_ifd(GPS_BLOCK).update({1: "N", 2: (1.0, 2.0, 3.0), 3: "E", 4: (1.0,)})
+    kinds = [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("MPO", frames(2)),
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("WEBP", {}),
+    ]
+    contents = []
+    for file_format, options in kinds:
+        buffer = io.BytesIO()
+        noise(60, 40).save(buffer, file_format, exif=exif, **options)
+        contents.append(buffer.getvalue())
+    return contents
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flipped_bytes_are_refused_in_words_or_read(seed):
+    rng = np.random.default_rng(seed)
+    for content in photographs():
+        damaged = bytearray(content)
+        # Headers decide most: half of the flips fall into the first 400 bytes.
+        for limit in (400, len(damaged)):
+            for place in rng.integers(0, min(limit, len(damaged)), 3):
+                damaged[place] = rng.integers(0, 256)
+        file = io.BytesIO(bytes(damaged))
+
+        try:
+            inspect_image(file)
+        except ImageError:
+            continue
+
+        # What the import let in, detection and thumbnails can read.
+        assert open_image(file).dtype == np.uint8
+        assert decode_for(file, (16, 16)).image.dtype == np.uint8
+        assert thumbnail_jpeg(file, 32)
