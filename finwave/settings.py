@@ -253,5 +253,6 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "django-q": {"level": "WARNING"},  # jobs say themselves what they do
     },
 }

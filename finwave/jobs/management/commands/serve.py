@@ -38,7 +38,7 @@ class Command(BaseCommand):
         self, lock: IO[str], listener: socket.socket, host: str, port: int
     ) -> None:
         taken = listener.getsockname()[1]
-        if taken != port:
+        if port and taken != port:
             self.say(f"Port {port} is taken; finwave uses {taken}.")
         name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
         address = f"http://{f'[{name}]' if ':' in name else name}:{taken}/"
