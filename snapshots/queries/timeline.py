@@ -43,7 +43,6 @@ class Node:
     figures: Figures
     gap: int  # 0 to GAP_STEPS: room before the node, in proportion to time
     gap_label: str
-    is_new_day: bool
     is_deployed: bool
     is_being_deployed: bool
     days_left: int | None  # None: it does not expire
@@ -53,6 +52,15 @@ class Node:
     @property
     def is_saved(self) -> bool:
         return self.snapshot.state == Snapshot.State.SAVED
+
+    @property
+    def label(self) -> str:
+        """Return the name, or the epoch where the name only repeats the time."""
+        name = self.snapshot.name
+        is_default = name.startswith(
+            f"{timezone.localtime(self.snapshot.created_at):%Y-%m-%d}"
+        )
+        return f"epoch {self.snapshot.epoch}" if is_default else name
 
     @property
     def words(self) -> str:
@@ -174,8 +182,6 @@ def _node(
         gap_label=timesince(before.created_at, snapshot.created_at, depth=1)
         if before and gap >= GAP_NAMED
         else "",
-        is_new_day=before is None
-        or _day(before.created_at) != _day(snapshot.created_at),
         is_deployed=_has(snapshot, Deployment.Status.ACTIVE),
         is_being_deployed=_has(snapshot, Deployment.Status.PREPARING),
         days_left=days_left,
@@ -214,10 +220,6 @@ def _time_left(
 def _has(snapshot: Snapshot, status: str) -> bool:
     in_use: list[Deployment] = snapshot.deployments_in_use  # type: ignore[attr-defined]  # prefetched
     return any(deployment.status == status for deployment in in_use)
-
-
-def _day(moment: datetime) -> object:
-    return timezone.localtime(moment).date()
 
 
 def chosen_node(nodes: Sequence[Node], snapshot_id: int | None) -> Node | None:

@@ -34,7 +34,10 @@ def snapshot_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRe
             "model": snapshot.model,
             "snapshot": snapshot,
             "node": timeline.node_of(snapshot),
-            "config": sorted(snapshot.config.items()),
+            "config": [
+                (key.replace("_", " "), value)
+                for key, value in sorted(snapshot.config.items())
+            ],
             "shares": timeline.manifest_shares(snapshot),
         },
     )

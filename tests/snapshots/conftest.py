@@ -175,5 +175,5 @@ CALIBRATION = {
     "n_queries": 50,
     "expected_calibration_error": 0.05,
     "balanced_accuracy": 0.9,
-    "group_threshold": 0.9995,
+    "group_threshold": 0.995,
 }
