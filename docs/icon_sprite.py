@@ -22,13 +22,22 @@ MARK = (
 )
 
 
-def used_icons() -> set[str]:
-    """Return the names in `{% icon "…" %}` tags and `icon="…"` arguments."""
+# Code that names icons; every string in it that is an icon's name counts.
+NAMING = ("populations/stations.py", "finwave/templatetags/finwave.py")
+
+
+def used_icons(folder: Path) -> set[str]:
+    """Return the names in `{% icon "…" %}` tags, `icon="…"` arguments and code."""
     names: set[str] = set()
     for template in (ROOT / "templates").rglob("*.html"):
         text = template.read_text(encoding="utf-8")
         names.update(re.findall(r"{%\s*icon\s+[\"']([a-z0-9-]+)[\"']", text))
         names.update(re.findall(r"icon=[\"']([a-z0-9-]+)[\"']", text))
+        # A choice made in the tag itself: {% icon kind|default:"waves" %}.
+        names.update(re.findall(r"{%\s*icon [^%]*default:\"([a-z0-9-]+)\"", text))
+    for path in NAMING:
+        strings = re.findall(r"\"([a-z0-9-]+)\"", (ROOT / path).read_text())
+        names.update(name for name in strings if (folder / f"{name}.svg").exists())
     return names - {"finwave"}
 
 
@@ -41,7 +50,7 @@ def symbol(name: str, source: str) -> str:
 
 def main(folder: Path, extra: list[str]) -> None:
     symbols = [MARK]
-    for name in sorted(used_icons() | set(extra)):
+    for name in sorted(used_icons(folder) | set(extra)):
         file = folder / f"{name}.svg"
         if file.exists():
             symbols.append(symbol(name, file.read_text(encoding="utf-8")))
