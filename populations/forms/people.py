@@ -9,6 +9,7 @@ from django import forms
 from django.contrib.auth.models import User
 
 from populations.models import Detector, Membership, Population
+from populations.models.people import default_categories, default_sides
 from populations.models.photos import Side
 from populations.validators import validate_quick_pattern
 
@@ -36,11 +37,13 @@ class CategoriesField(forms.CharField):
 class PopulationForm(forms.ModelForm[Population]):
     categories = CategoriesField(
         label="Markers looked for",
+        initial=default_categories,
         help_text="Separated by commas: dorsal fin, fluke, eye patch, face, body …",
     )
     sides = forms.MultipleChoiceField(
         label="Sides",
         required=False,
+        initial=default_sides,
         widget=forms.CheckboxSelectMultiple,
         choices=[(s.value, s.label) for s in Side if s != Side.UNKNOWN],
         help_text="The sides an animal is photographed from that look different.",
@@ -99,8 +102,8 @@ class PopulationSettingsForm(PopulationForm):
             **PopulationForm.Meta.help_texts,
             "detector_confidence": "Between 0 and 1; used by new detection runs.",
             "nms_iou": "Between 0 and 1: intersection over union.",
-            "prominence_threshold": "Between 0 and 1; the photographs are sorted into "
-            "tiers again on the page “Thresholds”.",
+            "prominence_threshold": "Between 0 and 1. Saving sorts the photographs into "
+            "tiers again; the page “Thresholds” shows beforehand what would change.",
             "dominance_margin": "How far the runner-up must stay behind, 0 to 1.",
         }
 
@@ -110,7 +113,9 @@ class PopulationSettingsForm(PopulationForm):
             status=Detector.Status.READY
         )
         field = self.fields["default_detector"]
-        field.queryset = detectors  # type: ignore[attr-defined]  # a model's field
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = detectors
+        field.empty_label = "None chosen"
 
     def clean_snapshot_lifetime_days(self) -> int:
         days: int = self.cleaned_data["snapshot_lifetime_days"]

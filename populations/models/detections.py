@@ -83,9 +83,20 @@ class Detector(models.Model):
 
     @property
     def measured(self) -> list[tuple[str, str]]:
-        """The figures of its card, as name and value; none where nothing was measured."""
-        figures = self.card.get("measured", {})
-        return [(name.replace("_", " "), str(value)) for name, value in figures.items()]
+        """The figures of its card as name and value; empty if nothing was measured."""
+        return flat(self.card.get("measured", {}))
+
+
+def flat(figures: dict[str, object], under: str = "") -> list[tuple[str, str]]:
+    """Return nested figures as lines, each named by the way to it."""
+    lines: list[tuple[str, str]] = []
+    for key, value in figures.items():
+        name = f"{under}, {key}" if under else key
+        if isinstance(value, dict):
+            lines.extend(flat(value, name))
+        else:
+            lines.append((name.replace("_", " "), str(value)))
+    return lines
 
 
 class DetectionRun(models.Model):

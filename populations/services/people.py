@@ -16,6 +16,7 @@ from finwave.jobs.exceptions import JobNotStoppable
 from finwave.jobs.models import Job
 from populations.exceptions import LastAdministrator, PopulationsError
 from populations.models import Membership, Population
+from populations.services import tiers
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,18 @@ def create_population(*, population: Population, user: User) -> Population:
         )
     logger.info("population=%s created user=%s", population.pk, user.pk)
     return population
+
+
+def save_settings(*, population: Population, changed: list[str], user: User) -> None:
+    """Save a population's settings; other thresholds sort its photos into tiers anew."""
+    population.save()
+    if {"prominence_threshold", "dominance_margin"} & set(changed):
+        tiers.set_thresholds(
+            population=population,
+            threshold=population.prominence_threshold,
+            margin=population.dominance_margin,
+            user=user,
+        )
 
 
 def add_member(*, population: Population, user: User, role: int) -> Membership:

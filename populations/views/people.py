@@ -71,7 +71,11 @@ def population_settings(request: AuthenticatedRequest, slug: str) -> HttpRespons
     form = PopulationSettingsForm(request.POST or None, instance=population)
 
     if form.is_valid():
-        form.save()
+        services.save_settings(
+            population=form.save(commit=False),
+            changed=form.changed_data,
+            user=request.user,
+        )
         messages.success(request, "The settings are saved.")
         return redirect("populations:population-settings", slug=slug)
 

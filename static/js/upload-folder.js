@@ -50,6 +50,7 @@ class Upload {
     const inputs = form.querySelectorAll("[data-folder-input], input[type=file][name=photos]");
     for (const input of inputs) input.addEventListener("change", () => this.choose([...input.files]));
     const zone = find("dropzone");
+    zone?.classList.add("dropzone-ready");
     zone?.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("dropzone-over"); });
     zone?.addEventListener("dragleave", () => zone.classList.remove("dropzone-over"));
     zone?.addEventListener("drop", (event) => this.drop(event, zone));
@@ -62,7 +63,8 @@ class Upload {
     event.preventDefault();
     zone.classList.remove("dropzone-over");
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-    this.choose((await Promise.all(entries.map((entry) => filesUnder(entry)))).flat());
+    const files = [...event.dataTransfer.files];
+    this.choose(entries.length ? (await Promise.all(entries.map((entry) => filesUnder(entry)))).flat() : files);
   }
 
   choose(files) {

@@ -5,6 +5,7 @@ import pytest
 from populations.models import Membership, Population
 from tests.factories.accounts import UserFactory
 from tests.factories.populations import (
+    DetectionFactory,
     EncounterFactory,
     IndividualFactory,
     MembershipFactory,
@@ -255,3 +256,21 @@ def test_demo_is_opened_by_post_only(team):
     demo = Population.objects.get(is_demo=True)
     assert answer.url == f"/populations/{demo.slug}/"
     assert team.client("anonymous").post("/populations/demo/").status_code == 302
+
+
+def test_another_threshold_sorts_the_photographs_anew(team):
+    photo = PhotoFactory(
+        population=team.population, n_detections=2, tier=2, tier_reason="dominant"
+    )
+    top = DetectionFactory(photo=photo, prominence=0.8)
+    DetectionFactory(photo=photo, run=top.run, prominence=0.4)
+    photo.detection_run = top.run
+    photo.save()
+
+    team.client("administrator").post(
+        "/populations/firth/settings/",
+        settings_of(team.population, prominence_threshold=0.95),
+    )
+
+    photo.refresh_from_db()
+    assert (photo.tier, photo.tier_reason) == (3, "below-threshold")
