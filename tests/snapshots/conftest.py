@@ -59,7 +59,11 @@ def check_access(client, stranger, viewer, annotator, trainer):
     people = {Role.VIEWER: viewer, Role.ANNOTATOR: annotator, Role.TRAINER: trainer}
 
     def check(url: str, needed: Role, *, method: str = "get") -> None:
-        ask = getattr(client, method)
+        def ask(url):
+            response = getattr(client, method)(url)
+            response.close()  # a download holds its file open
+            return response
+
         client.logout()
         response = ask(url)
         assert response.status_code == 302
