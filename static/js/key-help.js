@@ -1,6 +1,8 @@
 // The keys of a page. An element with data-key="n" is clicked (a field: focused) by that
 // key; with data-key-label it is listed by "?". Keys that a script handles itself are
 // listed by an element with data-key-label and data-key-passive.
+const CAPS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Enter: "⏎" };
+
 function typing(target) {
   return target.isContentEditable || target.matches?.("input:not([type=checkbox], [type=radio], [type=range], [type=button]), select, textarea");
 }
@@ -26,7 +28,7 @@ function showHelp() {
     const term = document.createElement("dt");
     for (const key of keys.split(" ")) {
       const cap = document.createElement("kbd");
-      cap.textContent = key;
+      cap.textContent = CAPS[key] ?? key;
       term.append(cap, " ");
     }
     const words = document.createElement("dd");
