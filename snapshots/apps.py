@@ -1,6 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+
+def ensure_schedules(*, using: str, **kwargs: Any) -> None:
+    """Write the queue's schedules once the tables are there."""
+    from django_q.models import Schedule
+
+    from snapshots.services import retention
+
+    if Schedule._meta.db_table in connections[using].introspection.table_names():
+        retention.ensure_schedules()
 
 
 class SnapshotsConfig(AppConfig):
@@ -9,6 +23,8 @@ class SnapshotsConfig(AppConfig):
     def ready(self) -> None:
         from finwave.jobs import kinds
         from populations import stations
+
+        post_migrate.connect(ensure_schedules, sender=self)
 
         kinds.register(
             kinds.JobKind(

@@ -50,7 +50,7 @@ def expire_and_sweep() -> None:
 
 
 def ensure_schedules() -> None:
-    """Write the schedule of the retention, once; call it when workers are set up."""
+    """Write the schedule of the retention; repeated after each migration."""
     Schedule.objects.update_or_create(
         name="snapshots.expire",
         defaults={

@@ -61,7 +61,8 @@ def check_access(client, stranger, viewer, annotator, trainer):
     def check(url: str, needed: Role, *, method: str = "get") -> None:
         def ask(url):
             response = getattr(client, method)(url)
-            response.close()  # a download holds its file open
+            for close in response._resource_closers:  # a download holds its file
+                close()
             return response
 
         client.logout()

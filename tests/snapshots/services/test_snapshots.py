@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.utils import timezone
 
 from snapshots import store
@@ -233,11 +234,12 @@ def test_delete_refuses_what_is_deployed_or_a_parent(model):
         services.delete_snapshot(snapshot=parent)
 
 
-def test_the_schedule_is_written_once():
+def test_migrating_writes_the_schedule_once():
     from django_q.models import Schedule
 
-    retention.ensure_schedules()
-    retention.ensure_schedules()
+    Schedule.objects.all().delete()
+    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0)
 
     schedule = Schedule.objects.get(name="snapshots.expire")
     assert schedule.func == "snapshots.tasks.expire"
