@@ -27,8 +27,9 @@ function addLogLine(monitor, data) {
 }
 
 function refresh(monitor) {
-  const reading = monitor.querySelector("[data-refresh-on-epoch]");
-  if (reading) window.htmx.trigger(reading, "finwave:epoch");
+  for (const part of monitor.querySelectorAll("[data-refresh-on-epoch]")) {
+    window.htmx.trigger(part, "finwave:epoch");
+  }
 }
 
 function receive(event) {
@@ -37,8 +38,9 @@ function receive(event) {
   const { kind, data } = event.detail;
   if (kind === "metrics") {
     addPoint(monitor, data);
-    refresh(monitor);
+    if (data.val_loss === null) refresh(monitor);
   } else if (kind === "examples") {
+    // Follows the figures of its epoch.
     refresh(monitor);
   } else if (kind === "log") {
     addLogLine(monitor, data);

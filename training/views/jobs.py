@@ -23,6 +23,7 @@ from training.services.jobs import start_training_job
 from training.services.sets import set_for_job
 
 PER_PAGE = 50
+PARTS = {"monitor-reading": "#reading", "monitor-examples": "#examples"}
 
 
 @require_GET
@@ -94,9 +95,9 @@ def job_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRespons
     population = access.population_for(request.user, slug)
     training_job = training_job_in(population, pk)
     template = "training/job_detail.html"
-    # The page asks for this part anew after each epoch.
-    if request.htmx and request.htmx.target == "monitor-reading":
-        template += "#reading"
+    # The page asks for these parts anew after each epoch.
+    if request.htmx and request.htmx.target in PARTS:
+        template += PARTS[request.htmx.target]
     return render(
         request,
         template,
