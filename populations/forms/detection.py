@@ -58,7 +58,7 @@ class DetectionRunForm(forms.Form):
     )
 
     which = forms.ChoiceField(
-        label="Photos", choices=CHOICES, widget=forms.RadioSelect, initial="new"
+        label="Which", choices=CHOICES, widget=forms.RadioSelect, initial="new"
     )
     import_batch = forms.ModelChoiceField(
         ImportBatch.objects.none(), required=False, label="Import"

@@ -36,14 +36,22 @@ class PhotoCounts:
     """How many photos each choice of a run would look at."""
 
     new: int
+    new_cropped: int  # of these, imported as crops already
     all: int
     failed: int
+
+    @property
+    def are_new_cropped(self) -> bool:
+        return 0 < self.new == self.new_cropped
 
 
 def photo_counts(population: Population) -> PhotoCounts:
     counts = population.photos.aggregate(
         all=Count("pk"),
         new=Count("pk", filter=Q(tier__isnull=True)),
+        new_cropped=Count(
+            "pk", filter=Q(tier__isnull=True, import_batch__is_already_cropped=True)
+        ),
         failed=Count("pk", filter=Q(tier_reason=Photo.TierReason.UNREADABLE)),
     )
     return PhotoCounts(**counts)

@@ -25,7 +25,9 @@ HEALTHY_INDIVIDUALS = 5
 # Below this on its shorter side a crop holds too little of an outline to be matched;
 # the report counts such crops.
 TINY_PX = 64
-# Below this variance of the Laplacian at 256 px a crop counts as blurred.
+# Below this variance of the Laplacian at 256 px a crop counts as blurred. Measured on
+# the 86 crops of 107 field photographs of seals: sharp ones lie between 102 and 4086
+# (median 720); blurred with a Gaussian of 1.5 px, all lie below 57 (median 15).
 BLURRED_BELOW = 60.0
 
 Reason = Photo.TierReason

@@ -156,9 +156,9 @@ def nearest(
     candidates = np.flatnonzero(free & hangs(ground))
     chosen = candidates[np.argsort(np.abs(slack[candidates]), kind="stable")]
     places = {int(ground.photo_ids[i]): int(i) for i in chosen[:N_NEAREST]}
-    photos = Photo.objects.prefetch_related("labels__individual", "detections").in_bulk(
-        list(places)
-    )
+    photos = Photo.objects.prefetch_related(
+        "labels__individual", "detections", "annotations"
+    ).in_bulk(list(places))
     return [
         Near(
             photo=photos[pk],

@@ -25,7 +25,12 @@ from numpy.typing import NDArray
 from finwave.jobs.exceptions import JobError
 from finwave.jobs.models import Job
 from finwave.jobs.services import start_job
-from finwave.ml.prominence import ProminenceParts, decide_tier, prominences
+from finwave.ml.prominence import (
+    ProminenceParts,
+    TierDecision,
+    decide_tier,
+    prominences,
+)
 from populations.exceptions import NothingToDetect
 from populations.models import (
     Annotation,
@@ -387,8 +392,24 @@ def record(detection_run: DetectionRun, found: Found) -> None:
         if photo is None:
             return
         rows = write_detections(detection_run, photo, found)
-        made = write_annotations(photo, rows)
-        write_tier(detection_run, photo, found, rows)
+        labels = list(photo.labels.select_related("individual"))
+        decided = clear_undecided(photo)
+        taken = tie(decided, rows)
+        decision = tiers.decide_photo(
+            photo.population, [row.prominence for row in rows], len(labels)
+        )
+        if is_onboarded(photo):
+            # Nobody said who is on it: every box waits to be named.
+            wanted, label = [row for row in rows if row.pk not in taken], None
+            tier = decision.tier, decision.reason
+        else:
+            wanted = wanted_by_tier(decision, rows, decided)
+            label = labels[0] if labels else None
+            tier = tier_of(decision, rows, decided)
+        made = write_annotations(photo, wanted, label)
+        if found.error:
+            tier = Tier.THREE, Photo.TierReason.UNREADABLE
+        write_tier(detection_run, photo, len(rows), tier)
     for index, row in enumerate(rows):
         if row.pk in made and index in found.crops:
             crops.store_crop(made[row.pk], found.crops[index])
@@ -398,7 +419,8 @@ def write_detections(
     detection_run: DetectionRun, photo: Photo, found: Found
 ) -> list[Detection]:
     """Replace the photo's detections; those of earlier runs are history nobody reads."""
-    photo.detections.all().delete()
+    if photo.detection_run_id is not None:
+        photo.detections.all().delete()
     if not len(found.boxes_xyxy):
         return []
     parts: ProminenceParts = prominences(
@@ -427,21 +449,41 @@ def write_detections(
     )
 
 
-def write_annotations(photo: Photo, rows: list[Detection]) -> dict[int, Annotation]:
-    """Replace the photo's undecided annotations; return the new ones by detection.
+def clear_undecided(photo: Photo) -> list[Annotation]:
+    """Remove the photo's undecided annotations; return those that people decided on."""
+    everything = set(photo.annotations.values_list("pk", flat=True))
+    if not everything:
+        return []
+    decided = list(photo.annotations.filter(tiers.is_decided()))
+    tiers.remove_annotations(sorted(everything - {a.pk for a in decided}))
+    return decided
 
-    A decided one is tied to the new detection of the same box.
-    """
-    tiers.remove_annotations(
-        list(photo.annotations.exclude(tiers.is_decided()).values_list("pk", flat=True))
+
+def wanted_by_tier(
+    decision: TierDecision, rows: list[Detection], decided: list[Annotation]
+) -> list[Detection]:
+    if decided or decision.index is None:
+        return []
+    return [rows[decision.index]]
+
+
+def tier_of(
+    decision: TierDecision, rows: list[Detection], decided: list[Annotation]
+) -> tuple[int, str]:
+    kept = tiers.kept_of(decided)
+    chosen = rows[decision.index].pk if decision.index is not None else None
+    return tiers.with_people(
+        decision,
+        is_same_box=any(annotation.detection_id == chosen for annotation in kept),
+        has_kept=bool(kept),
+        has_dropped=bool(decided),
     )
-    decided = list(photo.annotations.all())
-    taken = tie(decided, rows)
-    if is_onboarded(photo):
-        wanted = [row for row in rows if row.pk not in taken]
-        label = None
-    else:
-        wanted, label = wanted_by_tier(photo, rows) if not decided else ([], None)
+
+
+def write_annotations(
+    photo: Photo, wanted: list[Detection], label: PhotoLabel | None
+) -> dict[int, Annotation]:
+    """Make these detections annotations; return them by detection."""
     made = Annotation.objects.bulk_create(
         tiers.new_annotation(population=photo.population, detection=row, label=label)
         for row in wanted
@@ -449,18 +491,6 @@ def write_annotations(photo: Photo, rows: list[Detection]) -> dict[int, Annotati
     for annotation in made:
         annotation.photo = photo
     return {row.pk: a for row, a in zip(wanted, made, strict=True)}
-
-
-def wanted_by_tier(
-    photo: Photo, rows: list[Detection]
-) -> tuple[list[Detection], PhotoLabel | None]:
-    labels = list(photo.labels.select_related("individual"))
-    decision = tiers.decide_photo(
-        photo.population, [row.prominence for row in rows], len(labels)
-    )
-    if decision.index is None:
-        return [], None
-    return [rows[decision.index]], labels[0] if labels else None
 
 
 def tie(decided: list[Annotation], rows: list[Detection]) -> set[int]:
@@ -487,32 +517,12 @@ def iou(a: Annotation | Detection, b: Annotation | Detection) -> float:
 
 
 def write_tier(
-    detection_run: DetectionRun, photo: Photo, found: Found, rows: list[Detection]
+    detection_run: DetectionRun, photo: Photo, n_detections: int, tier: tuple[int, str]
 ) -> None:
     photo.detection_run = detection_run
-    photo.n_detections = len(rows)
-    if found.error:
-        photo.tier, photo.tier_reason = Tier.THREE, Photo.TierReason.UNREADABLE
-    else:
-        photo.tier, photo.tier_reason = tier_of(photo, rows)
+    photo.n_detections = n_detections
+    photo.tier, photo.tier_reason = tier
     photo.save(update_fields=["detection_run", "n_detections", "tier", "tier_reason"])
-
-
-def tier_of(photo: Photo, rows: list[Detection]) -> tuple[int, str]:
-    decision = tiers.decide_photo(
-        photo.population, [row.prominence for row in rows], photo.labels.count()
-    )
-    decided = list(photo.annotations.filter(tiers.is_decided()))
-    if is_onboarded(photo) or not decided:
-        return decision.tier, decision.reason
-    kept = tiers.kept_of(decided)
-    chosen = rows[decision.index].pk if decision.index is not None else None
-    return tiers.with_people(
-        decision,
-        is_same_box=any(annotation.detection_id == chosen for annotation in kept),
-        has_kept=bool(kept),
-        has_dropped=True,
-    )
 
 
 def cut_missing_of(run: JobRun, detection_run: DetectionRun, n_done: int) -> None:

@@ -35,11 +35,16 @@ def detection_run_list(request: AuthenticatedRequest, slug: str) -> HttpResponse
 def detection_run_create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     population = access.population_for_training(request.user, slug)
 
-    default = detectors.default_for(population)
+    counts = queries.photo_counts(population)
     form = DetectionRunForm(
         request.POST or None,
         population=population,
-        initial=queries.asked_for(request.GET) | {"detector": default},
+        initial={
+            "detector": detectors.default_for(population),
+            "which": "new" if counts.new else "all",
+            "is_already_cropped": counts.are_new_cropped,
+            **queries.asked_for(request.GET),
+        },
     )
 
     if request.method == "POST" and form.is_valid():
@@ -61,8 +66,7 @@ def detection_run_create(request: AuthenticatedRequest, slug: str) -> HttpRespon
         "population": population,
         "section": "photos",
         "form": form,
-        "counts": queries.photo_counts(population),
-        "default": default,
+        "counts": counts,
     }
     status = 422 if form.is_bound else 200
     return render(

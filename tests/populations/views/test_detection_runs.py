@@ -126,6 +126,18 @@ def test_create_offers_default_and_what_a_link_chose(team, detector):
     assert 'value="0.15"' in page
 
 
+@pytest.mark.parametrize("n_others", [0, 1])
+def test_create_offers_crops_as_imported(team, detector, n_others):
+    batch = ImportBatchFactory(population=team.population, is_already_cropped=True)
+    PhotoFactory(population=team.population, import_batch=batch)
+    PhotoFactory.create_batch(n_others, population=team.population)
+
+    page = team.client("trainer").get(NEW)
+
+    form = page.context["form"]
+    assert form["is_already_cropped"].value() is (n_others == 0)
+
+
 def test_create_access(team):
     assert_access(team, NEW, "trainer")
 
@@ -170,7 +182,7 @@ def test_detail_shows_progress_results_and_failures(team):
     page = client.get(f"{LIST}{run.pk}/").content.decode()
     assert "Could not be read" in page
     assert bad.original_name in page
-    assert page.count('class="boxed-picture-box"') == 1
+    assert page.count('class="boxed-picture-box boxed-picture-kept"') == 1
     assert '<td class="bars-value">1</td>' in page
 
 

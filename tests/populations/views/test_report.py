@@ -97,7 +97,7 @@ def test_report_counts(team, crops):
         "tiny": 1,
         "same": 1,
     }
-    assert [(row.code, row.n) for row in report.thin][0] == ("T3", 0)
+    assert (report.thin[0].code, report.thin[0].n) == ("T3", 0)
     assert not report.is_healthy
 
 

@@ -112,5 +112,5 @@ def test_queries(team, count, django_assert_num_queries):
     client = team.client("viewer")
     client.get(URL)
 
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         client.get(URL)
