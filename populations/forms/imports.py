@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from populations.models import ImportBatch, ImportFile
 from populations.services.imports import Said, Uploads
-from populations.services.labels import COLUMNS
+from populations.services.tables import COLUMNS
 
 Source = ImportBatch.Source
 Labels = ImportBatch.Labels

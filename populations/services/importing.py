@@ -31,9 +31,9 @@ from populations.models import (
 )
 from populations.models.photos import Side
 from populations.services import crops, photos, sources, tiers
-from populations.services.imports import code_refusal
 from populations.services.labels import Row, read_day
 from populations.services.photos import StoredPhoto
+from populations.services.previews import code_refusal
 from populations.services.sources import Source
 
 logger = logging.getLogger(__name__)

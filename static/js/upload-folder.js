@@ -1,41 +1,9 @@
 // Sends the files of a form[data-upload-folder] a few at a time, each with its path in
 // the folder, and goes on to the preview. Without this script the form sends them at
 // once. What fails is listed and can be sent again; the server replaces what it has.
-const FILES_A_SEND = 8;
-const BYTES_A_SEND = 32e6;
+import { filesUnder, inParts, pathOf, post } from "./upload-folder-parts.js";
+
 const ATTEMPTS = 3;
-
-const pathOf = (file) => file.importPath || file.webkitRelativePath || file.name;
-
-// Reads a dropped folder to its end; a reader hands out a hundred entries at a time.
-async function filesUnder(entry, prefix = "") {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    file.importPath = prefix + file.name;
-    return [file];
-  }
-  const reader = entry.createReader();
-  const files = [];
-  for (;;) {
-    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!entries.length) return files;
-    for (const child of entries) files.push(...(await filesUnder(child, `${prefix}${entry.name}/`)));
-  }
-}
-
-function inParts(files) {
-  const parts = [];
-  let size = 0;
-  for (const file of files) {
-    if (!parts.length || parts.at(-1).length >= FILES_A_SEND || size + file.size > BYTES_A_SEND) {
-      parts.push([]);
-      size = 0;
-    }
-    parts.at(-1).push(file);
-    size += file.size;
-  }
-  return parts;
-}
 
 class Upload {
   constructor(form) {
@@ -71,6 +39,10 @@ class Upload {
     this.chosen = files;
     const megabytes = files.reduce((sum, file) => sum + file.size, 0) / 1e6;
     this.parts.chosen.textContent = `${files.length} files chosen, ${megabytes.toFixed(1)} MB`;
+  }
+
+  token() {
+    return this.form.querySelector("[name=csrfmiddlewaretoken]").value;
   }
 
   source() {
@@ -127,7 +99,7 @@ class Upload {
       body.append("paths", pathOf(file));
     }
     try {
-      const answer = await this.post(`${this.batch}files/`, body);
+      const answer = await post(`${this.batch}files/`, body, this.token(), (bytes) => { this.sent += bytes; this.show(); });
       for (const file of files) if (answer.refused?.[pathOf(file)]) this.failed.push([file, answer.refused[pathOf(file)]]);
     } catch (error) {
       if (attempt < ATTEMPTS && !error.isFinal) {
@@ -137,26 +109,6 @@ class Upload {
       for (const file of files) this.failed.push([file, error.message]);
     }
     return undefined;
-  }
-
-  // XMLHttpRequest, because fetch does not tell how much has been sent.
-  post(url, body) {
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      let before = 0;
-      request.open("POST", url);
-      request.responseType = "json";
-      request.setRequestHeader("X-CSRFToken", this.form.querySelector("[name=csrfmiddlewaretoken]").value);
-      request.upload.onprogress = (event) => { this.sent += event.loaded - before; before = event.loaded; this.show(); };
-      request.onerror = () => { this.sent -= before; reject(new Error("The connection broke off.")); };
-      request.onload = () => {
-        if (request.status === 200) return resolve(request.response);
-        this.sent -= before;
-        const error = new Error(request.response?.error ?? `The server answered ${request.status}.`);
-        return reject(Object.assign(error, { isFinal: request.status < 500 }));
-      };
-      request.send(body);
-    });
   }
 
   show() {
@@ -175,7 +127,7 @@ class Upload {
 
   async preview() {
     const body = new FormData();
-    body.set("csrfmiddlewaretoken", this.form.querySelector("[name=csrfmiddlewaretoken]").value);
+    body.set("csrfmiddlewaretoken", this.token());
     await fetch(`${this.batch}preview/`, { method: "POST", body });
     window.location.assign(this.batch);
   }
