@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from django.db import DatabaseError, connection
 from finwave.jobs import reconcile
 from finwave.jobs.models import Job
 from finwave.jobs.running import Flag
+from finwave.jobs.services import machine_name
 from finwave.jobs.tether import tethered
 from finwave.jobs.timing import GRACE_S, RECONCILE_S
 
@@ -151,7 +151,7 @@ class Guardian:
                 Job.objects.active().values_list("lease_owner", flat=True).distinct()
             )
         )
-        here = socket.gethostname()
+        here = machine_name()
         holders = {owner.rsplit(":", 1)[0] for owner in owners or ()}
         return {pid for pid in pids if f"{here}:{pid}" in holders}
 

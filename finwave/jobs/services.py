@@ -12,6 +12,7 @@ import socket
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -112,10 +113,22 @@ def append_events(
     return last
 
 
+def machine_name() -> str:
+    """Name what a process number is valid in: the machine, or the container on it.
+
+    Two containers may well have one host name, and number their processes alike.
+    """
+    host = socket.gethostname()
+    try:
+        return f"{host}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # not Linux
+        return host
+
+
 def owner_name() -> str:
     """Name this process so that another one can tell whether it still lives."""
     process = psutil.Process(os.getpid())
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+    return f"{machine_name()}:{process.pid}:{process.create_time():.2f}"
 
 
 def claim(job_id: int) -> str | None:
@@ -273,7 +286,7 @@ def is_holder_alive(job: Job) -> bool:
     heartbeat can tell.
     """
     host, pid, started = (*job.lease_owner.rsplit(":", 2), "", "")[:3]
-    if host == socket.gethostname() and pid.isdigit():
+    if host == machine_name() and pid.isdigit():
         return _is_process_alive(int(pid), started) and _is_fresh(job, FROZEN_S)
     return _is_fresh(job, LEASE_S)
 

@@ -79,7 +79,7 @@ class Program:
         self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S) if is_soon else 0.5
         self.start_at = now + self.pause_s
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"The {self.name} {how}; it starts again in {self.pause_s:.0f} s."
+        return f"The {self.name} {how}; it starts again in {self.pause_s:g} s."
 
     def send(self, number: int) -> None:
         if self.is_running and self.process is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from django.db import OperationalError
+
 from finwave.jobs import kinds, services
 from finwave.jobs.exceptions import Interrupted, JobError, LeaseLost, ProcessDied
 from finwave.jobs.models import Job
@@ -35,6 +37,11 @@ def run_job(job_id: int) -> None:
             reason=str(interruption),
             is_orderly=not isinstance(interruption, ProcessDied),
         )
+    except OperationalError as error:
+        # A database locked for too long, restarted or full may be well again later.
+        logger.exception("job=%s database not available", job_id)
+        reason = f"The database was not available ({error}); it continues later."
+        services.requeue(job_id, token, reason=reason, is_orderly=False)
     except JobError as error:
         services.finish(job_id, token, Job.Status.FAILED, str(error))
     except Exception as error:

@@ -106,7 +106,9 @@ def server(prepared_home) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
+# By module: as long as Playwright is open this thread has a running event loop, in which
+# Django refuses its database and asyncio tests cannot run.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 # Generous: the machine may be busy with other things; nothing waits longer than needed.
 DEADLINE_S = 60
 MARKER = "FINWAVE_KILLS"
+# Of 40 ms each: long enough to be killed in the middle on a busy machine.
+N_STEPS = 60
 
 
 def wait_for(look, what, deadline_s=DEADLINE_S):
@@ -159,7 +161,7 @@ class Site:
 
     # Jobs ---------------------------------------------------------------------
 
-    def start(self, kind, n_total=100):
+    def start(self, kind, n_total=N_STEPS):
         return self.ask("start", kind, n_total)
 
     def look(self, pk):
@@ -179,7 +181,7 @@ class Site:
 
         return wait_for(has_ended, f"job {pk} to end")
 
-    def expect_completed(self, pk, n_total=100):
+    def expect_completed(self, pk, n_total=N_STEPS):
         job = self.wait_ended(pk)
         assert (job["status"], job["reason"]) == ("completed", "")
         assert job["n_done"] == n_total
@@ -190,7 +192,7 @@ class Site:
         numbers = [seq for seq, _, _ in job["events"]]
         assert numbers == list(range(1, len(numbers) + 1))
 
-    def expect_trained(self, pk, n_total=100):
+    def expect_trained(self, pk, n_total=N_STEPS):
         """The result and every step's event are those of an uninterrupted run."""
         job = self.expect_completed(pk, n_total)
         result = json.loads((self.folder(pk) / "result.json").read_text())

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from datetime import timedelta
 
 import psutil
@@ -209,7 +208,7 @@ def holder(host, pid, started, beat_s_ago):
 
 
 def test_holder_on_this_machine_is_looked_for():
-    here, me = socket.gethostname(), psutil.Process(os.getpid())
+    here, me = services.machine_name(), psutil.Process(os.getpid())
     started = me.create_time()
 
     assert services.is_holder_alive(holder(here, me.pid, started, 60))
@@ -232,7 +231,7 @@ def test_holder_on_another_machine_is_known_by_its_heartbeat_only():
 
 
 def test_reconcile_requeues_what_a_dead_worker_held():
-    dead = holder(socket.gethostname(), 2**22 + 1, 1.0, 0)
+    dead = holder(services.machine_name(), 2**22 + 1, 1.0, 0)
     alive = holder("elsewhere", 1, 1.0, 0)
 
     assert reconcile() == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.db import OperationalError
 
 from finwave.jobs import running, services
 from finwave.jobs.exceptions import Interrupted, JobError, LeaseLost, ProcessDied
@@ -124,6 +125,16 @@ def test_unexpected_error_fails_the_job_and_reaches_the_queue(job, handler):
     job.refresh_from_db()
     assert job.status == Job.Status.FAILED
     assert "division by zero" in job.reason
+
+
+def test_database_that_was_not_available_is_no_failure_of_the_job(job, handler):
+    handler.work = fail_with(OperationalError("database is locked"))
+
+    run_job(job.pk)
+
+    job.refresh_from_db()
+    assert job.status == Job.Status.QUEUED
+    assert "database is locked" in job.reason
 
 
 def test_unknown_kind_fails_the_job(job):
