@@ -35,6 +35,8 @@ LOOK_EVERY_S = 0.5
 SHORTEST_PAUSE_S = 0.5
 # A cluster that lacks processes for so long does not mend itself.
 INCOMPLETE_S = 20
+# Jobs are handed out within a second, so idle workers beside them are cut off.
+STUCK_S = 30
 # Pause before the next start when clusters keep ending soon.
 LONGEST_PAUSE_S = 30
 SOON_S = 60
@@ -59,7 +61,7 @@ class Guardian:
         self.family: dict[int, psutil.Process] = {}
         self.complete_at = 0.0
         self.reconciled_at = 0.0
-        self.idle_with_work = False
+        self.waiting_since: float | None = None
 
     def run(self) -> None:
         """Guard until told to end."""
@@ -97,7 +99,7 @@ class Guardian:
         )
         self.family = {}
         self.complete_at = time.monotonic()
-        self.idle_with_work = False
+        self.waiting_since = None
         self._reconcile()
         logger.info("queue=%s cluster started pid=%s", self.queue, self.process.pid)
 
@@ -156,22 +158,18 @@ class Guardian:
         return {pid for pid in pids if f"{here}:{pid}" in holders}
 
     def _is_stuck(self) -> bool:
-        """True when jobs wait and no worker works, at two looks in a row.
+        """True when jobs have waited for long though no worker works.
 
         The last resort against a hang of the cluster that nobody foresaw.
         """
-        is_waiting = bool(
-            self._with_database(
-                lambda: Job.objects.filter(
-                    queue=self.queue, status=Job.Status.QUEUED
-                ).exists()
-            )
-        )
-        was, self.idle_with_work = (
-            self.idle_with_work,
-            is_waiting and not self._holders_among(self.family),
-        )
-        return was and self.idle_with_work
+        queued = Job.objects.filter(queue=self.queue, status=Job.Status.QUEUED)
+        is_waiting = self._with_database(queued.exists)
+        now = time.monotonic()
+        if not is_waiting or self._holders_among(self.family):
+            self.waiting_since = None
+        elif self.waiting_since is None:
+            self.waiting_since = now
+        return self.waiting_since is not None and now - self.waiting_since > STUCK_S
 
     def _reconcile(self) -> None:
         self.reconciled_at = time.monotonic()

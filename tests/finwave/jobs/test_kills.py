@@ -93,11 +93,12 @@ class Site:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get(MARKER) == str(self.home):
+                is_marked = process.environ().get(MARKER) == str(self.home)
+                if is_marked and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
-        return [p for p in found if p.status() != psutil.STATUS_ZOMBIE]
+        return found
 
     def work(self):
         """Have a guardian with a whole cluster; return the guardian."""
