@@ -127,16 +127,21 @@ def _export(model: EmbeddingModel, config: TrainConfig, path: Path) -> None:
     # deprecation and tracing notes, and equal in its results (compared each time).
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model,
-            (torch.zeros(2, 3, size, size),),
-            str(path),
-            input_names=["images"],
-            output_names=["embeddings"],
-            dynamic_axes={"images": {0: "n"}, "embeddings": {0: "n"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                model,
+                (torch.zeros(2, 3, size, size),),
+                str(path),
+                input_names=["images"],
+                output_names=["embeddings"],
+                dynamic_axes={"images": {0: "n"}, "embeddings": {0: "n"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except Exception as error:  # exporters raise anything on unknown operators
+            reason = str(error).splitlines()[0]
+            message = f"{config.architecture} cannot be exported to ONNX: {reason}"
+            raise ExportError(message) from error
     graph = onnx.load(str(path))
     settings = {
         "format": ENCODER_FORMAT,

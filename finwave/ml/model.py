@@ -92,7 +92,9 @@ class EmbeddingModel(nn.Module):
             return features  # (B, F)
         if features.ndim == 4:
             is_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
-            features = features.flatten(1, 2) if is_last else features.flatten(2).mT
+            if not is_last:
+                features = features.permute(0, 2, 3, 1)
+            features = features.flatten(1, 2)
         else:
             n_extra = int(getattr(self.backbone, "num_prefix_tokens", 0))
             features = features[:, n_extra:]

@@ -293,6 +293,8 @@ def fit(
         except Stopped:
             journal.stop(progress)
             raise
+        if evaluation is not None:
+            check_finite(evaluation.loss, 0.0, epoch=epoch, config=config)
 
         # Checkpoint.
         journal.end_epoch(

@@ -79,7 +79,7 @@ def start_training(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def train(folder: Path) -> int:
-    return start_training(folder).wait(60)
+    return start_training(folder).wait(120)
 
 
 def read_events(folder: Path, kind: str) -> list[dict[str, object]]:
