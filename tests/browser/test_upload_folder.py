@@ -87,9 +87,12 @@ def test_a_folder_is_sent_over_a_connection_that_breaks(signed_in, folder):
     tiles = page.locator(".photo-tile a")
     expect(tiles).to_have_count(30)
     tiles.nth(0).click()
+    page.wait_for_url(re.compile(r"/photos/\d+/$"))
     title = page.get_by_role("heading", level=1)
     first = title.inner_text()
     page.keyboard.press("ArrowRight")
     expect(title).not_to_have_text(first)
+    # Keys are heard once the page's modules have run.
+    page.wait_for_load_state("load")
     page.keyboard.press("ArrowLeft")
     expect(title).to_have_text(first)
