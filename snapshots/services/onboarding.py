@@ -179,6 +179,20 @@ def onboard(run: JobRun, onboarding: Onboarding) -> None:
     if run.should_stop():
         return
     deployment = active_deployment(encounter.population_id)
+    identify(run, onboarding, deployment)
+    # A model deployed meanwhile found this job at work, and relies on it.
+    while deployment != (now := active_deployment(encounter.population_id)):
+        deployment = now
+        identify(run, onboarding, deployment)
+    if not run.should_stop():
+        shutil.rmtree(staging_folder(encounter.pk), ignore_errors=True)
+
+
+def identify(
+    run: JobRun, onboarding: Onboarding, deployment: Deployment | None
+) -> None:
+    """Gather the encounter's crops by animal, and suggest who each of them is."""
+    encounter = onboarding.encounter
     if deployment:
         ensure_gallery(deployment, run)
         embed(deployment, crops_of(encounter), run=run)
@@ -191,7 +205,6 @@ def onboard(run: JobRun, onboarding: Onboarding) -> None:
         suggest(deployment, waiting_sightings(encounter))
     else:
         run.log("No model is deployed: the animals wait to be named by hand.")
-    shutil.rmtree(staging_folder(encounter.pk), ignore_errors=True)
 
 
 def crops_of(encounter: Encounter) -> QuerySet[Annotation]:

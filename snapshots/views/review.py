@@ -206,7 +206,7 @@ def _answered(
     try:
         identification = answer()
     except UnknownCode as error:
-        messages.error(request, str(error))
+        # The page itself says so, and offers the codes that look like it.
         return redirect(
             _review_url(sighting.encounter, animal=sighting.number, code=error.code)
         )

@@ -327,3 +327,51 @@ def test_the_staging_folder_is_gone_when_all_is_done(population, deployed):
     work(encounter)
 
     assert not onboarding.staging_folder(encounter.pk).exists()
+
+
+def test_a_model_deployed_while_the_job_is_at_work_is_asked(
+    population, deployed, monkeypatch
+):
+    Deployment.objects.update(status=Deployment.Status.RETIRED)
+    encounter = start(population, upload("a.png", (LEFT, PLAIN), seed=1))
+    original = onboarding.group
+
+    def deploy_meanwhile(*args):
+        original(*args)
+        Deployment.objects.update(status=Deployment.Status.ACTIVE)
+
+    monkeypatch.setattr(onboarding, "group", deploy_meanwhile)
+
+    work(encounter)
+
+    best = Suggestion.objects.get(sighting__encounter=encounter, rank=1)
+    assert best.individual.code == "P1"
+
+
+def test_a_stopped_job_goes_on_when_it_is_started_again(
+    population, deployed, monkeypatch
+):
+    encounter = start(
+        population,
+        upload("a.png", (LEFT, PLAIN), seed=1),
+        upload("b.png", (LEFT, STRIPED), seed=2),
+    )
+    original = onboarding.add_photo
+
+    def stop_after_one(**kwargs):
+        Job.objects.filter(kind="snapshots.onboarding").update(
+            stop_requested_at="2026-01-01T00:00Z"
+        )
+        return original(**kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(onboarding, "add_photo", stop_after_one)
+        assert work(encounter).status == Job.Status.STOPPED
+    assert encounter.photos.count() == 1
+    assert not encounter.sightings.exists()
+
+    onboarding.onboard_encounter(encounter=encounter, user=None)
+
+    assert work(encounter).status == Job.Status.COMPLETED
+    assert encounter.photos.count() == 2
+    assert encounter.sightings.count() == 2
