@@ -32,6 +32,7 @@ from snapshots.exceptions import IdentificationError, UnknownCode
 from snapshots.forms import AnimalForm, CodeForm, CropForm, OtherAnimalForm, RankForm
 from snapshots.models import Identification
 from snapshots.queries import review as queries
+from snapshots.services import codes
 from snapshots.services import identification as services
 
 
@@ -65,9 +66,9 @@ def encounter_review(request: AuthenticatedRequest, slug: str, pk: int) -> HttpR
             "review": review,
             "just_answered": asked.get("done"),
             "code": code,
-            "near": services.near_codes(population, code) if code else [],
+            "near": codes.near_codes(population, code) if code else [],
             "codes": queries.codes(population),
-            "next_code": services.next_code(population),
+            "next_code": codes.next_code(population),
             "may_answer": population.role >= Role.ANNOTATOR,
         },
     )

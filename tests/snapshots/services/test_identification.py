@@ -8,6 +8,7 @@ from django.db import connection
 from populations.models import Annotation, Individual, Sighting
 from snapshots.exceptions import IdentificationError, UnknownCode
 from snapshots.models import Identification, Suggestion
+from snapshots.services import codes as codes_
 from snapshots.services import identification as services
 from snapshots.services.suggestions import suggest
 from tests.factories.accounts import UserFactory
@@ -201,7 +202,7 @@ def test_codes_are_found_whatever_their_case_and_by_alias(population):
     IndividualFactory(code="T049A2")
 
     for code in ("T049A2", "t049a2", " luna "):
-        assert services.find_individual(population, code) == individual
+        assert codes_.find_individual(population, code) == individual
 
 
 def test_a_mistyped_code_offers_the_near_ones(population):
@@ -211,10 +212,10 @@ def test_a_mistyped_code_offers_the_near_ones(population):
     luna.aliases.create(code="Luna")
 
     with pytest.raises(UnknownCode) as caught:
-        services.find_individual(population, "TO49A2")
+        codes_.find_individual(population, "TO49A2")
     assert caught.value.near[0] == "T049A2"
     assert "T123" not in caught.value.near
-    assert services.near_codes(population, "Lina") == ["T200"]
+    assert codes_.near_codes(population, "Lina") == ["T200"]
 
 
 def test_a_new_code_must_fit_the_pattern_and_be_free(population, encounter, user):
@@ -256,7 +257,7 @@ def test_next_code_is_the_last_one_raised(population, codes, pattern, proposal):
     for code in codes:
         IndividualFactory(population=population, code=code)
 
-    assert services.next_code(population) == proposal
+    assert codes_.next_code(population) == proposal
 
 
 def test_split_makes_an_animal_of_its_own(encounter, user):
