@@ -404,15 +404,14 @@ def test_divergence_after_an_epoch_keeps_the_best(tmp_path, items):
         items,
         dataclasses.replace(
             TINY,
-            batch_size=16,  # two steps an epoch
             optimizer="sgd",
-            # Each step multiplies the weights by -99, until they overflow.
+            # The decay multiplies the weights by 1 - rate: after the first epochs of
+            # the warm-up they grow with every step, until they overflow.
             learning_rate=10.0,
             backbone_learning_rate_factor=10.0,
             weight_decay=1.0,
             gradient_clip=0.0,
-            warmup_epochs=0.0,
-            schedule="constant",
+            warmup_epochs=40.0,
             epochs=60,
         ),
     )
