@@ -50,7 +50,7 @@ def embed(
         should_stop: asked before each batch.
     """
     model.eval()
-    rows = [np.empty((0, model.embedding_size), np.float32)]
+    rows: list[NDArray[np.float32]] = []
     with (
         torch.inference_mode(),
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
@@ -61,6 +61,8 @@ def embed(
             batch = images[start : start + EVALUATION_BATCH]
             inputs = normalised(batch, mean=model.mean, std=model.std, device=device)
             rows.append(model(inputs).cpu().numpy())
+    if not rows:
+        return np.empty((0, model.embedding_size), np.float32)
     return np.concatenate(rows)
 
 
