@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from finwave.jobs.exceptions import JobError
+from finwave.jobs.exceptions import JobError, ProcessDied
 from finwave.jobs.models import Job
 from finwave.jobs.running import JobRun
 from finwave.jobs.services import update_held
@@ -34,9 +34,11 @@ def run_identification(run: JobRun) -> None:
         (folder / "result.json").unlink(missing_ok=True)
         train(run, training_job, folder)
         result = read_json(folder / "result.json")
-    if result is None:
+    if result is None and not run.is_stopping:
         raise JobError("The training process ended without a result.")
-    finished = result["outcome"] == "finished"
+    finished = result is not None and result["outcome"] == "finished"
+    if not finished and not run.is_stopping:
+        raise ProcessDied("Somebody ended the training process; it goes on.")
     update_held(run.job_id, run.token, phase="Writing the snapshot")
     snapshot = leave_snapshot(
         training_job, Snapshot.Cause.FINISHED if finished else Snapshot.Cause.STOPPED
@@ -52,7 +54,8 @@ def train(run: JobRun, training_job: TrainingJob, folder: Path) -> None:
         folder=folder,
         on_event=EventReader(training_job, run),
     )
-    if code == 0:
+    # Killed, because it did not end when it was asked to: what it saved stands.
+    if code == 0 or (code < 0 and run.is_stopping):
         return
     leave_snapshot(training_job, Snapshot.Cause.FAILED)
     error = folder / "error.txt"

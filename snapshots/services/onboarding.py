@@ -33,6 +33,7 @@ from populations.models import (
 )
 from populations.services.demo import DemoEncounter, list_demo_encounters
 from populations.services.detection import detect_photos
+from populations.services.detectors import default_for
 from populations.services.photos import add_photo
 from snapshots.models import Deployment, Onboarding, OnboardingFile
 from snapshots.services.gallery import (
@@ -332,7 +333,8 @@ def _detection_run_for(onboarding: Onboarding) -> DetectionRun | None:
     new = list(photos.exclude(pk__in=known).order_by("pk").values_list("pk", flat=True))
     if not new:
         return None
-    if not onboarding.is_already_cropped and population.default_detector is None:
+    detector = None if onboarding.is_already_cropped else default_for(population)
+    if not onboarding.is_already_cropped and detector is None:
         raise JobError(
             "The population has no default detector. Choose one in its settings, "
             "then start the identification again."
@@ -340,9 +342,7 @@ def _detection_run_for(onboarding: Onboarding) -> DetectionRun | None:
     with transaction.atomic():
         onboarding.detection_run = DetectionRun.objects.create(
             population=population,
-            detector=None
-            if onboarding.is_already_cropped
-            else population.default_detector,
+            detector=detector,
             is_already_cropped=onboarding.is_already_cropped,
             confidence=population.detector_confidence,
             nms_iou=population.nms_iou,

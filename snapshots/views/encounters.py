@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from finwave.http import AuthenticatedRequest
 from populations.access import encounter_in, population_for_annotating
+from populations.services.detectors import default_for
 from snapshots.forms import EncounterForm
 from snapshots.services import onboarding
 from snapshots.services.gallery import active_deployment
@@ -44,6 +45,7 @@ def encounter_create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
             "section": "encounters",
             "form": form,
             "deployment": active_deployment(population.pk),
+            "detector": default_for(population),
         },
         status=422 if form.is_bound else 200,
     )

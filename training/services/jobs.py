@@ -23,8 +23,11 @@ from snapshots.models import Snapshot, TrainedModel
 from snapshots.services.snapshots import ManifestItem, take_snapshot
 from training.exceptions import TrainingRefused
 from training.models import TrainingJob, TrainingSet, TrainingSetItem
+from training.services.sets import link_or_copy
 
 logger = logging.getLogger(__name__)
+
+START_WEIGHTS = "start.safetensors"
 
 
 def start_training_job(
@@ -78,6 +81,12 @@ def start_training_job(
             user=user,
         )
         training_job.save(update_fields=["job"])
+        if from_snapshot:
+            # A link of the job's own: the snapshot may expire while the job waits.
+            link_or_copy(
+                store.path_of(from_snapshot.weights),
+                job_folder(training_job.job.pk) / START_WEIGHTS,
+            )
     return training_job
 
 
@@ -112,12 +121,11 @@ def write_job_file(training_job: TrainingJob, job_id: int) -> Path:
     """Write what the training process reads, and return its folder."""
     folder = job_folder(job_id)
     folder.mkdir(parents=True, exist_ok=True)
-    start = training_job.from_snapshot
+    start = folder / START_WEIGHTS
     content = {
         "config": training_job.config,
         "items": [job_item(item) for item in training_job.training_set.items.all()],
-        "start_weights": str(store.path_of(start.weights)) if start else None,
-        "start_name": f"{start.model}, {start}" if start else None,
+        "start_weights": str(start) if start.exists() else None,
     }
     temporary = folder / f"job.json.{os.getpid()}.tmp"
     temporary.write_text(json.dumps(content), encoding="utf-8")
