@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from django.conf import settings
+
 from finwave.jobs.exceptions import JobError, ProcessDied
 from finwave.jobs.models import Job
 from finwave.jobs.running import JobRun
@@ -53,6 +55,7 @@ def train(run: JobRun, training_job: TrainingJob, folder: Path) -> None:
         [sys.executable, "-m", "finwave.ml.train", str(folder)],
         folder=folder,
         on_event=EventReader(training_job, run),
+        env={"FINWAVE_WEIGHTS": str(settings.FINWAVE_WEIGHTS)},
     )
     # Killed, because it did not end when it was asked to: what it saved stands.
     if code == 0 or (code < 0 and run.is_stopping):
