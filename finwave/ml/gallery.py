@@ -219,19 +219,26 @@ def _score(
     counts_in: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Return mixed scores, nearest gallery crops and their cosines, each (Q, C)."""
-    similarity = (query @ gallery.T)[:, order]  # (Q, G), grouped by individual
+    if not np.array_equal(order, np.arange(len(order))):
+        gallery = gallery[order]  # a copy; galleries kept by individual need none
+    similarity = query @ gallery.T  # (Q, G), grouped by individual
     allowed = counts_in[order]
     if not allowed.all():
+        gallery = gallery * allowed[:, None]
+        # The cosine to a centroid is the sum of the cosines over the centroid's norm.
+        sums = np.add.reduceat(similarity * allowed, starts, axis=1)
         similarity[:, ~allowed] = -np.inf
+    else:
+        sums = np.add.reduceat(similarity, starts, axis=1)
+    norms = np.linalg.norm(np.add.reduceat(gallery, starts, axis=0), axis=1)
     highest = np.maximum.reduceat(similarity, starts, axis=1)
 
-    lengths = np.diff([*starts, len(order)])
-    column = np.arange(len(order))
-    is_best = similarity == np.repeat(highest, lengths, axis=1)
-    first = np.minimum.reduceat(np.where(is_best, column, len(order)), starts, axis=1)
-    weighted = gallery[order] * allowed[:, None]
-    centroid = np.add.reduceat(weighted, starts, axis=0)
-    norm = np.linalg.norm(centroid, axis=1, keepdims=True)
-    centroid = centroid / np.maximum(norm, 1e-12)
-    mixed = (1 - CENTROID_WEIGHT) * highest + CENTROID_WEIGHT * (query @ centroid.T)
+    # Each individual's first crop that reaches its highest cosine.
+    owner = np.repeat(np.arange(len(starts)), np.diff([*starts, len(order)]))
+    rows, columns = np.nonzero(similarity == highest[:, owner])
+    first = np.empty(highest.shape, np.int64)
+    first[rows[::-1], owner[columns[::-1]]] = columns[::-1]
+    mixed = (1 - CENTROID_WEIGHT) * highest + CENTROID_WEIGHT * sums / np.maximum(
+        norms, 1e-12
+    )
     return mixed.astype(np.float32), order[first].astype(np.int64), highest
