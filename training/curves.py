@@ -27,9 +27,10 @@ def read_curves(train: list[float], val: list[float | None]) -> Reading:
         val: validation loss of each epoch; None where it was not measured.
 
     Rules, first that holds: fewer than three epochs is too early; a training loss
-    that is over twice its best is diverging; validation loss rising by more than
-    2 % over three epochs while the training loss falls is overfitting; a change of
-    both under 2 % over three epochs is flattening; else improving.
+    that is over twice its best is diverging; a validation loss more than 2 % above
+    its best of three epochs ago or longer, while the training loss fell since, is
+    overfitting; a change under 2 % over three epochs is flattening; else improving,
+    or worsening where both losses rise.
     """
     if len(train) < MIN_EPOCHS:
         return Reading(
@@ -59,12 +60,19 @@ def read_curves(train: list[float], val: list[float | None]) -> Reading:
             "training loss falling over three epochs",
         )
     val_change = _change(measured)
-    if val_change > FLAT and train_change < 0:
+    best = measured.index(min(measured))
+    is_past_best = len(measured) - best >= WINDOW
+    if (
+        is_past_best
+        and measured[-1] > (1 + FLAT) * measured[best]
+        and (train[-1] < train[best])
+    ):
         return Reading(
             "overfitting",
-            "Overfitting: the validation loss rises while the training loss falls. The "
-            "best epoch so far is kept; more epochs are unlikely to help.",
-            "validation loss up over 2 % in three epochs, training loss down",
+            "Overfitting: the validation loss has risen since its best while the "
+            "training loss falls. The best epoch is kept; more epochs are unlikely to "
+            "help.",
+            "validation loss over 2 % above its best, training loss down since",
         )
     if abs(val_change) < FLAT:
         return Reading(

@@ -15,6 +15,7 @@ from populations.queries.jobs import page_of
 from populations.stations import Contribution, Figure, Station, Step
 
 N_LATELY = 8
+N_NEWEST = 12
 WATCHED = {
     "populations.demo": "Watch the rendering",
     "populations.import": "Watch the import",
@@ -28,6 +29,7 @@ class Overview:
     next_step: Step | None
     running: list[Job]
     lately: list[Job]
+    newest: list[Photo]
 
 
 def overview_of(population: Population) -> Overview:
@@ -44,6 +46,11 @@ def overview_of(population: Population) -> Overview:
         running=list(jobs.unfinished()),
         lately=list(
             jobs.filter(status__in=Job.TERMINAL).order_by("-finished_at")[:N_LATELY]
+        ),
+        newest=list(
+            Photo.objects.filter(population=population).prefetch_related(
+                "labels__individual"
+            )[:N_NEWEST]
         ),
     )
 

@@ -17,8 +17,12 @@ from training.curves import read_curves
         ([3.0, 2.0, 1.0], [4.0, 4.01, 4.02], "flattening"),
         ([3.0, 3.1, 3.2], [4.0, 4.2, 4.4], "worsening"),
         ([3.0, 1.0, 2.5], [4.0, 3.0, 3.5], "diverging"),
-        # Only the last three epochs count.
+        # A start that was worse does not hide it.
         ([9.0, 3.0, 2.0, 1.0], [9.0, 4.0, 4.2, 4.4], "overfitting"),
+        # Flat in the last epochs, but far above the best.
+        ([9.0, 5.0, 4.0, 3.0, 2.9], [4.0, 5.0, 6.0, 6.0, 6.0], "overfitting"),
+        # One bad epoch after the best is no trend.
+        ([9.0, 5.0, 4.0, 3.0], [6.0, 5.0, 4.0, 4.4], "improving"),
     ],
 )
 def test_read_curves_names_the_verdict(train, val, verdict):

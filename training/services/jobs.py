@@ -79,6 +79,7 @@ def start_training_job(
             subject_id=training_job.pk,
             title=f"Train {model}",
             user=user,
+            unit="steps",
         )
         training_job.save(update_fields=["job"])
         if from_snapshot:

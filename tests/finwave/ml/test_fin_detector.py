@@ -231,6 +231,7 @@ def test_fit_learns_one_picture_and_exports_it(tmp_path):
         "size_px": 128,
         "batch_size": 4,
         "learning_rate": 2e-3,
+        "focus": 2.0,
         "seed": 1,
     }
 
