@@ -195,9 +195,7 @@ def train_and_stop(page: Page) -> None:
 
     page.evaluate("window.neverReloaded = true")
     loss = page.locator("fw-line-chart").first
-    points = (
-        "chart => [...(chart.rows?.values() ?? [])].filter(row => 'train_loss' in row).length"
-    )
+    points = "chart => [...(chart.rows?.values() ?? [])].filter(row => 'train_loss' in row).length"
     page.wait_for_function(
         f"() => ({points})(document.querySelector('fw-line-chart')) >= 2",
         timeout=3 * MINUTE,
@@ -255,4 +253,6 @@ def confirm_one(page: Page) -> None:
     expect(candidates.first.get_by_text(re.compile("similarity"))).to_be_visible()
     code = candidates.first.locator(".review-code").inner_text().strip()
     page.keyboard.press("1")
-    expect(page.get_by_text(re.compile(rf"Animal 1 is\s+{re.escape(code)}"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(rf"Animal 1 is\s+{re.escape(code)}"))
+    ).to_be_visible()
