@@ -19,7 +19,7 @@ from snapshots.models import (
     OnboardingFile,
     Suggestion,
 )
-from snapshots.services.gallery import active_deployment
+from snapshots.queries.deployments import active_deployment
 
 N_KEYS = 5  # candidates that have a key of their own
 STRIP = 6  # further crops shown of a candidate

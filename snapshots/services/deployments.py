@@ -23,12 +23,8 @@ from populations.models import Population, Sighting
 from snapshots import store
 from snapshots.exceptions import SnapshotError
 from snapshots.models import Deployment, Embedding, Onboarding, Snapshot, TrainedModel
-from snapshots.services.gallery import (
-    embed,
-    gallery_annotations,
-    say_phase,
-    without_embedding,
-)
+from snapshots.queries.deployments import gallery_annotations
+from snapshots.services.gallery import embed, say_phase, without_embedding
 from snapshots.services.onboarding import onboard_encounter
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from finwave.jobs.exceptions import JobError
 from populations.models import Annotation
 from snapshots import store
 from snapshots.models import Deployment, Embedding
+from snapshots.queries.deployments import gallery_annotations
 
 if TYPE_CHECKING:
     from finwave.jobs.running import JobRun
@@ -37,23 +38,6 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self.annotation_ids)
-
-
-def active_deployment(population_id: int) -> Deployment | None:
-    return (
-        Deployment.objects.select_related("snapshot__model", "encoder")
-        .filter(population_id=population_id, status=Deployment.Status.ACTIVE)
-        .first()
-    )
-
-
-def gallery_annotations(population_id: int) -> QuerySet[Annotation]:
-    """Return the crops that a new animal is compared with."""
-    return (
-        Annotation.objects.training_data()
-        .filter(photo__population_id=population_id)
-        .exclude(crop="")
-    )
 
 
 def vectors_of(deployment: Deployment, annotations: QuerySet[Annotation]) -> Vectors:

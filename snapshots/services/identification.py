@@ -23,8 +23,8 @@ from populations.models import (
 from populations.services import crops
 from snapshots.exceptions import IdentificationError
 from snapshots.models import Identification, Suggestion
+from snapshots.queries.deployments import active_deployment
 from snapshots.services.codes import find_individual, refuse_code
-from snapshots.services.gallery import active_deployment
 from snapshots.services.suggestions import suggest
 
 logger = logging.getLogger(__name__)

@@ -36,8 +36,8 @@ from populations.services.detection import detect_photos
 from populations.services.detectors import default_for
 from populations.services.photos import add_photo
 from snapshots.models import Deployment, Onboarding, OnboardingFile
+from snapshots.queries.deployments import active_deployment
 from snapshots.services.gallery import (
-    active_deployment,
     begin_phase,
     embed,
     ensure_gallery,

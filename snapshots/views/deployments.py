@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_POST
 from finwave.http import AuthenticatedRequest
 from populations.access import population_for, population_for_training
 from snapshots import access
+from snapshots.queries.deployments import gallery_annotations
 from snapshots.services import deployments
-from snapshots.services.gallery import gallery_annotations
 
 
 @require_GET

@@ -10,8 +10,8 @@ from finwave.http import AuthenticatedRequest
 from populations.access import encounter_in, population_for_annotating
 from populations.services.detectors import default_for
 from snapshots.forms import EncounterForm
+from snapshots.queries.deployments import active_deployment
 from snapshots.services import onboarding
-from snapshots.services.gallery import active_deployment
 
 
 @require_http_methods(["GET", "POST"])
