@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finwave.ml.fin_detector import data
@@ -44,7 +45,9 @@ def fit(
     size_px: int,
     batch_size: int,
     learning_rate: float,
+    focus: float,
     seed: int,
+    start: Path | None = None,
 ) -> FinDetector:
     """Train for so many steps, or as many as fit into the time, and return the mean.
 
@@ -56,7 +59,9 @@ def fit(
     model: FinDetector = FinDetector(pretrained=True).to(
         memory_format=torch.channels_last
     )  # type: ignore[call-overload]
-    logger.info("%s", model.note)
+    if start is not None:
+        model.load_state_dict(load_file(start))
+    logger.info("%s", f"Starts from {start}." if start else model.note)
     average: FinDetector = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(groups_of(model, learning_rate), betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -77,7 +82,9 @@ def fit(
         images = to_input([sample.image for sample in samples])
         truths = [torch.from_numpy(sample.boxes_xyxy) for sample in samples]
         scores, boxes, points, strides = model(images)
-        score_loss, box_loss = detection_loss(scores, boxes, points, strides, truths)
+        score_loss, box_loss = detection_loss(
+            scores, boxes, points, strides, truths, focus=focus
+        )
         loss = score_loss + box_loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -207,6 +214,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=384, help="side of the input, px")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument(
+        "--focus", type=float, default=2.0, help="exponent of the focal weight; 0: none"
+    )
+    parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument(
+        "--keep", type=Path, help="write the weights here, to go on from"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -235,8 +249,13 @@ def main() -> None:
         size_px=options.size,
         batch_size=options.batch,
         learning_rate=options.rate,
+        focus=options.focus,
+        start=options.start,
         seed=options.seed,
     )
+    if options.keep:
+        state = {k: v.contiguous() for k, v in model.state_dict().items()}
+        save_file(state, options.keep)
     path = options.out / FILE_NAME
     difference = export(model, path)
     logger.info(

@@ -98,7 +98,8 @@ def test_bundled_leaves_an_empty_sea_alone(bundled):
         scene = render_scene([], rng, conditions)
         n_with_boxes += len(bundled.predict(scene.image)) > 0
 
-    assert n_with_boxes <= 3
+    # The card says how often: about one scene in six at confidence 0.15.
+    assert n_with_boxes <= 6
 
 
 def test_bundled_any_size_gives_the_same_fin(bundled):
