@@ -16,7 +16,7 @@ class EventReader:
         self.training_job = training_job
         self.run = run
         self.epochs = int(training_job.config["epochs"])
-        self.total_known = False
+        self.n_steps = 0
 
     def __call__(self, event: dict[str, Any]) -> None:
         data = event["data"]
@@ -44,12 +44,14 @@ class EventReader:
             epoch=data["epoch"],
             defaults={name: data.get(name) for name in names},
         )
+        # Steps are told at most once a second, so an epoch's last ones may be missing.
+        self.run.progress(data["epoch"] * self.n_steps, force=True)
 
     def store_progress(self, data: dict[str, Any]) -> None:
         n_steps = int(data["n_steps"])
-        if not self.total_known:
+        if not self.n_steps:
+            self.n_steps = n_steps
             update_held(self.run.job_id, self.run.token, n_total=n_steps * self.epochs)
-            self.total_known = True
         self.run.progress(
             (int(data["epoch"]) - 1) * n_steps + int(data["step"]),
             phase=f"Epoch {data['epoch']} of {self.epochs}, step {data['step']} of {n_steps}",
