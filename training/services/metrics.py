@@ -45,7 +45,8 @@ class EventReader:
             defaults={name: data.get(name) for name in names},
         )
         # Steps are told at most once a second, so an epoch's last ones may be missing.
-        self.run.progress(data["epoch"] * self.n_steps, force=True)
+        if self.n_steps:
+            self.run.progress(data["epoch"] * self.n_steps, force=True)
 
     def store_progress(self, data: dict[str, Any]) -> None:
         n_steps = int(data["n_steps"])
