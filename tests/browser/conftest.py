@@ -90,7 +90,7 @@ def wait_for_address(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"finwave did not start:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prepared_home(tmp_path_factory) -> Path:
     """A home folder as `make run` prepares it."""
     home = tmp_path_factory.mktemp("served")
@@ -100,7 +100,7 @@ def prepared_home(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(prepared_home) -> Iterator[Server]:
     with serving(prepared_home) as running:
         yield running
