@@ -59,12 +59,15 @@ def read_roles(folder: Path) -> dict[str, list[Item]]:
     """Return the items of the roles train, known_query, open_gallery, open_query."""
     with (folder / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    for row in rows:
+        # Frames of one recording, in sequence: an encounter of that animal at least.
+        row["encounter"] = row["encounter"] or f" undated {row['individual']}"
     encounters: dict[str, list[str]] = {}
     for row in rows:
         encounters.setdefault(row["individual"], []).append(row["encounter"])
     last = {}
     for individual, every in encounters.items():
-        ordered = sorted(set(every))  # a name begins with the time
+        ordered = sorted(set(every))  # by time; undated ones first
         n_held_out = int(HELD_OUT * len(ordered))
         last[individual] = set(ordered[len(ordered) - n_held_out :])
 

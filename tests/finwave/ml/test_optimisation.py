@@ -29,7 +29,9 @@ def optimizer(config: TrainConfig) -> torch.optim.Optimizer:
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay(name):
-    config = TrainConfig(optimizer=name, weight_decay=0.01)
+    config = TrainConfig(
+        optimizer=name, weight_decay=0.01, backbone_learning_rate_factor=0.3
+    )
 
     groups = optimizer(config).param_groups
 
@@ -46,7 +48,11 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay(name):
 )
 def test_warm_up_then_cosine(epochs, expected):
     config = TrainConfig(
-        learning_rate=0.1, warmup_epochs=1.0, min_learning_rate=0.0, epochs=10
+        learning_rate=0.1,
+        backbone_learning_rate_factor=0.3,
+        warmup_epochs=1.0,
+        min_learning_rate=0.0,
+        epochs=10,
     )
     made = optimizer(config)
 
