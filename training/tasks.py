@@ -19,6 +19,10 @@ from training.services.metrics import EventReader
 
 PLAIN_FAILURE = 3
 
+# Threads that wait for each other must not spin for long: with a detection beside it on
+# the same cores, training was 20 times slower by OpenMP's default (docs/experiments.md).
+WAIT_BRIEFLY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+
 
 def run_identification(run: JobRun) -> None:
     """Train, or go on training, until the process ends; then leave its snapshot."""
@@ -55,7 +59,7 @@ def train(run: JobRun, training_job: TrainingJob, folder: Path) -> None:
         [sys.executable, "-m", "finwave.ml.train", str(folder)],
         folder=folder,
         on_event=EventReader(training_job, run),
-        env={"FINWAVE_WEIGHTS": str(settings.FINWAVE_WEIGHTS)},
+        env={**WAIT_BRIEFLY, "FINWAVE_WEIGHTS": str(settings.FINWAVE_WEIGHTS)},
     )
     # Killed, because it did not end when it was asked to: what it saved stands.
     if code == 0 or (code < 0 and run.is_stopping):
