@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import json
 import os
 import platform
 import tempfile
@@ -98,17 +99,17 @@ def train(
     return progress, time.perf_counter() - started
 
 
-def load_model(config: TrainConfig, folder: Path | None) -> EmbeddingModel:
-    """Return the trained network, or without a folder the one before training."""
+def load_model(config: TrainConfig, weights: Path | None) -> EmbeddingModel:
+    """Return the trained network, or without weights the one before training."""
     model = EmbeddingModel(
         config.architecture,
         image_size_px=config.image_size_px,
         embedding_size=config.embedding_size,
         pooling=config.pooling,
-        pretrained=folder is None,
+        pretrained=weights is None,
     )
-    if folder is not None:
-        tensors, _ = load_weights(folder / "best.safetensors")
+    if weights is not None:
+        tensors, _ = load_weights(weights)
         tensors.pop(HEAD + "weight")
         model.load_state_dict(tensors)
     return model
@@ -140,6 +141,13 @@ def embed_roles(
             np.array([names.index(str(item.encounter)) for item in kept], np.int64),
         )
     return embedded
+
+
+def report_curve(path: Path) -> None:
+    for line in path.read_text().splitlines():
+        event = json.loads(line)
+        if event["kind"] == "metrics":
+            print("  " + ", ".join(f"{k} {v:.4g}" for k, v in event["data"].items()))
 
 
 def report_retrieval(name: str, query: Crops, gallery: Crops) -> None:
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data / "holstein")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="laptop")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights", choices=["best", "last"], default="best")
     parser.add_argument("--untrained", action="store_true", help="measure the start")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
     asked = parser.parse_args()
@@ -220,7 +229,10 @@ def main() -> None:
                 f"{len(roles['train'])} crops; best epoch {progress.best_epoch} of "
                 f"{progress.epoch}"
             )
-        model = load_model(config, None if asked.untrained else tmp)
+            report_curve(tmp / "events.jsonl")
+        model = load_model(
+            config, None if asked.untrained else tmp / f"{asked.weights}.safetensors"
+        )
         if asked.untrained:
             model.neck = torch.nn.Sequential()
         crops = embed_roles(config, model, roles, tmp)
