@@ -36,6 +36,7 @@ class Calibration:
     expected_calibration_error: float  # cross-fitted
     balanced_accuracy: float  # of known against new, cross-fitted
     group_threshold: float  # cosine from which two crops are grouped as one animal
+    n_groups: int = 0  # groups that cross-fitting kept apart; 0: individuals instead
 
     def to_json(self) -> dict[str, float | int]:
         return asdict(self)
@@ -45,8 +46,9 @@ class Calibration:
         """Return the calibration, or None for the `{}` of "not calibrated"."""
         if not data:
             return None
+        counts = {name: int(data[name]) for name in ("n_queries", "n_groups")}
         values = {field.name: data[field.name] for field in fields(cls)}
-        return cls(**{**values, "n_queries": int(data["n_queries"])})  # type: ignore[arg-type]  # one field is an int
+        return cls(**{**values, **counts})  # type: ignore[arg-type]  # some are ints
 
     def probabilities(
         self, similarities: NDArray[np.floating]
@@ -84,7 +86,8 @@ def fit(
     Args:
         similarities: (Q, C) scores of all individuals for each validation query.
         truth: (Q,) column of the right individual.
-        groups: (Q,) what must not be on both sides of a fold, such as the encounter.
+        groups: (Q,) what must not be on both sides of a fold, such as the encounter;
+            where there are fewer than four, folds are made by individual.
         group_threshold: stored along; see `fit_group_threshold`.
 
     Returns:
@@ -93,6 +96,11 @@ def fit(
     """
     finite = np.isfinite(similarities[np.arange(len(truth)), truth])
     similarities, truth, groups = similarities[finite], truth[finite], groups[finite]
+    is_grouped = len(np.unique(groups)) >= MIN_GROUPS
+    if not is_grouped:
+        # A few large encounters cannot be folded; individuals can. That measures what is
+        # said of unseen animals, not of unseen days, and is told apart by `n_groups`.
+        groups = truth
     n_groups = len(np.unique(groups))
     n_individuals = len(np.unique(truth))
     if len(truth) < MIN_QUERIES or n_groups < MIN_GROUPS or n_individuals < 2:
@@ -122,6 +130,7 @@ def fit(
         expected_calibration_error=expected_calibration_error(confidence, is_right),
         balanced_accuracy=known_unknown.balanced_accuracy,
         group_threshold=group_threshold,
+        n_groups=n_groups if is_grouped else 0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models.expressions import OrderBy
 
 from populations.models import (
     Annotation,
@@ -27,9 +28,11 @@ class CropFilter:
     order: str = "thin"
 
 
-ORDERS: dict[str, tuple[str, ...]] = {
-    "thin": ("n_of_individual", "individual__code_sort", "-pk"),
-    "code": ("individual__code_sort", "-pk"),
+# Crops without a name come last: they teach nothing.
+BY_CODE = F("individual__code_sort").asc(nulls_last=True)
+ORDERS: dict[str, tuple[OrderBy | str, ...]] = {
+    "thin": ("is_nameless", "n_of_individual", BY_CODE, "-pk"),
+    "code": (BY_CODE, "-pk"),
     "new": ("-pk",),
     "blurred": ("sharpness", "pk"),
     "small": ("crop_height_px", "crop_width_px", "pk"),
@@ -50,7 +53,8 @@ def crops_of(population: Population, chosen: CropFilter) -> QuerySet[Annotation]
     if chosen.side:
         crops = crops.filter(side=chosen.side)
     crops = crops.annotate(
-        n_of_individual=Window(Count("pk"), partition_by=F("individual"))
+        n_of_individual=Window(Count("pk"), partition_by=F("individual")),
+        is_nameless=Q(individual__isnull=True),
     )
     if chosen.individual:
         crops = crops.filter(individual=chosen.individual)

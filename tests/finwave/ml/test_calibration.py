@@ -109,7 +109,7 @@ def test_scores_that_say_nothing_give_doubtful_probabilities():
 
 @pytest.mark.parametrize(
     ("n", "n_groups", "n_individuals"),
-    [(0, 1, 1), (19, 19, 5), (40, 3, 5), (40, 40, 1)],
+    [(0, 1, 1), (19, 19, 5), (40, 3, 3), (40, 40, 1)],
 )
 def test_too_little_to_say_anything(n, n_groups, n_individuals):
     scores = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
@@ -131,3 +131,16 @@ def test_group_threshold_limits_false_joins():
     is_different = labels[:, None] != labels[None, :]
     assert (cosine[is_different] > threshold).mean() == pytest.approx(0.05, abs=0.01)
     assert fit_group_threshold(embeddings[:4], labels[:4], default=0.42) == 0.42
+
+
+def test_few_large_groups_are_folded_by_individual_and_say_so():
+    scores = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    truth = np.arange(40) % 5
+
+    few = fit(scores, truth, np.arange(40) % 3, group_threshold=0.5)
+    many = fit(scores, truth, np.arange(40) % 8, group_threshold=0.5)
+
+    assert few.n_groups == 0
+    assert many.n_groups == 8
+    # The parameters are fitted on all queries; only their check differs.
+    assert (few.slope, few.offset) == (many.slope, many.offset)
