@@ -32,6 +32,19 @@ def test_freeze_writes_each_trusted_crop_down(population, trainer, make_crops):
         assert (home() / item.crop).is_file()
 
 
+def test_freeze_orders_by_content_not_by_arrival(population, trainer, make_crops):
+    make_crops(3)
+
+    training_set = freeze_training_set(
+        population=population, name="Spring", user=trainer
+    )
+
+    rows = list(training_set.items.values_list("individual_code", "crop_sha256"))
+    assert rows == sorted(rows)
+    by_arrival = training_set.items.order_by("annotation").values_list("crop_sha256")
+    assert [row[1] for row in rows] != [sha for (sha,) in by_arrival]
+
+
 def test_freeze_leaves_out_what_nobody_stands_for(population, trainer, make_crops):
     make_crops(3)
     dropped, suggested, thin = Annotation.objects.order_by("pk")[:3]

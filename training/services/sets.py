@@ -68,10 +68,13 @@ def freeze_training_set(
         created_by=user,
     )
     folder = set_folder(training_set)
-    TrainingSetItem.objects.bulk_create(
-        [frozen_item(training_set, annotation, folder) for annotation in annotations],
-        batch_size=500,
-    )
+    items = [
+        frozen_item(training_set, annotation, folder) for annotation in annotations
+    ]
+    # In an order of the content, so that equal sets and seeds give equal models whatever
+    # the order in which the photographs came in.
+    items.sort(key=lambda item: (item.individual_code, item.crop_sha256))
+    TrainingSetItem.objects.bulk_create(items, batch_size=500)
     return training_set
 
 
