@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from finwave.admin import Kept, ReadOnly
 from populations.models import (
     Annotation,
     Detection,
@@ -27,23 +28,6 @@ from populations.models import (
     Population,
     Sighting,
 )
-
-
-class Kept:
-    """Made and removed by the app only, which takes files and other rows along."""
-
-    def has_add_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return False
-
-
-class ReadOnly(Kept):
-    """Written by jobs: nothing of it is changed by hand."""
-
-    def has_change_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return False
 
 
 class MembershipInline(admin.TabularInline[Membership, Population]):

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from finwave.admin import ReadOnlyAdmin
 from snapshots.models import (
     Deployment,
     Embedding,
@@ -17,23 +16,6 @@ from snapshots.models import (
     Suggestion,
     TrainedModel,
 )
-
-
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Rows that only services may change: their invariants span tables and files."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> bool:
-        return False
-
-    def has_delete_permission(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> bool:
-        return False
 
 
 @admin.register(TrainedModel)

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from finwave.admin import ReadOnlyAdmin
 from training.models import EpochMetrics, TrainingJob, TrainingSet, TrainingSetItem
-
-
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Rows that code wrote: seen, searched and filtered, but not changed here."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(
-        self, request: HttpRequest, obj: object | None = None
-    ) -> bool:
-        return False
-
-    def has_delete_permission(
-        self, request: HttpRequest, obj: object | None = None
-    ) -> bool:
-        return False
 
 
 @admin.register(TrainingSet)

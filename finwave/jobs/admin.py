@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from finwave.admin import ReadOnlyAdmin
 from finwave.jobs import services
 from finwave.jobs.exceptions import JobNotStoppable
 from finwave.jobs.models import Event, Job
-
-
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """Rows that only the mechanism may write: a change by hand breaks a lease."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Job)
