@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime  # noqa: TID253 -- the independent count
+import psutil
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -95,7 +98,9 @@ def open_section(page: Page, name: str) -> None:
     page.get_by_role("navigation").get_by_role("link", name=name).first.click()
 
 
-def test_from_labelled_photographs_to_a_confirmed_suggestion(page, seals, real_data):
+def test_from_labelled_photographs_to_a_confirmed_suggestion(
+    page, server, seals, real_data
+):
     known, new = seals
     detector = real_data / "weights" / "yolov8n.onnx"
 
@@ -110,6 +115,7 @@ def test_from_labelled_photographs_to_a_confirmed_suggestion(page, seals, real_d
     deploy(page)
     onboard(page, new)
     confirm_one(page)
+    check_web_process(server)
 
 
 def create_administrator(page: Page) -> None:
@@ -256,3 +262,12 @@ def confirm_one(page: Page) -> None:
     expect(
         page.get_by_text(re.compile(rf"Animal 1 is\s+{re.escape(code)}"))
     ).to_be_visible()
+
+
+def check_web_process(server: Server) -> None:
+    """After all that, the web process still has no machine learning in its memory."""
+    supervisor = psutil.Process(server.process.pid)
+    web = next(p for p in supervisor.children() if "daphne" in " ".join(p.cmdline()))
+    mapped = {Path(one.path).name for one in web.memory_maps()}
+    assert not [name for name in mapped if re.match("libtorch|.*onnxruntime", name)]
+    assert any("python" in name.lower() or ".so" in name for name in mapped)
