@@ -46,8 +46,8 @@ class Calibration:
         """Return the calibration, or None for the `{}` of "not calibrated"."""
         if not data:
             return None
-        counts = {name: int(data[name]) for name in ("n_queries", "n_groups")}
-        values = {field.name: data[field.name] for field in fields(cls)}
+        counts = {name: int(data.get(name, 0)) for name in ("n_queries", "n_groups")}
+        values = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         return cls(**{**values, **counts})  # type: ignore[arg-type]  # some are ints
 
     def probabilities(
