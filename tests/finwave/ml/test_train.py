@@ -163,7 +163,7 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path, items):
         {"schedule": "constant"},
         {"pooling": "gem"},
         {"warmup_epochs": 0.0},
-        {"backbone_learning_rate_factor": 0.3},
+        {"backbone_learning_rate_factor": 1.0},
         {"head_warmup_epochs": 1},
         {"balanced_sampler": True},
         {"label_smoothing": 0.1},
