@@ -233,7 +233,9 @@ def group(onboarding: Onboarding, deployment: Deployment | None) -> None:
             encounter.sightings.filter(
                 status=Sighting.Status.WAITING, identifications__isnull=True
             ).delete()
-        loose = list(crops_of(encounter).filter(sighting=None).order_by("pk"))
+        # In the order of the photos; detection writes crops as its threads finish.
+        crops = crops_of(encounter).filter(sighting=None)
+        loose = list(crops.order_by("photo", "x1", "pk"))
         groups = _grouped(loose, deployment)
         _create_sightings(encounter, groups)
         onboarding.is_grouped = deployment is not None
