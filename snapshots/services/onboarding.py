@@ -235,7 +235,7 @@ def group(onboarding: Onboarding, deployment: Deployment | None) -> None:
             ).delete()
         # In the order of the photos; detection writes crops as its threads finish.
         crops = crops_of(encounter).filter(sighting=None)
-        loose = list(crops.order_by("photo", "x1", "pk"))
+        loose = list(crops.order_by("photo_id", "x1", "pk"))
         groups = _grouped(loose, deployment)
         _create_sightings(encounter, groups)
         onboarding.is_grouped = deployment is not None
@@ -377,7 +377,9 @@ def _grouped(
         order = np.asarray(vectors.annotation_ids)
         groups = [order[labels == n].tolist() for n in range(int(labels.max()) + 1)]
     known = set(vectors.annotation_ids)
-    return [*groups, *([pk] for pk in ids if pk not in known)]
+    groups += [[pk] for pk in ids if pk not in known]
+    place = {pk: n for n, pk in enumerate(ids)}
+    return sorted(groups, key=lambda members: min(place[pk] for pk in members))
 
 
 def _create_sightings(encounter: Encounter, groups: Sequence[Sequence[int]]) -> None:
