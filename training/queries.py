@@ -168,7 +168,7 @@ def readiness(population: Population, *, min_crops: int = 2) -> Readiness:
     rows = list(
         Annotation.objects.for_population(population)
         .training_data()
-        .exclude(crop="")
+        .cut_out()
         .values_list("individual_id", "photo__encounter_id")
     )
     counts = Counter(individual for individual, _ in rows)

@@ -20,7 +20,8 @@ from training.services.metrics import EventReader
 PLAIN_FAILURE = 3
 
 # Threads that wait for each other must not spin for long: with a detection beside it on
-# the same cores, training was 20 times slower by OpenMP's default (docs/experiments.md).
+# the same cores, training was 8 to 80 times slower by OpenMP's default
+# (docs/experiments.md).
 WAIT_BRIEFLY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 

@@ -68,6 +68,10 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
     def kept(self) -> AnnotationQuerySet:
         return self.filter(is_dropped=False)
 
+    def cut_out(self) -> AnnotationQuerySet:
+        """Those whose crop lies on disk; one that is just being cut does not yet."""
+        return self.exclude(crop="")
+
     def training_data(self) -> AnnotationQuerySet:
         """Crops that may teach a model: kept, named, and somebody stands for it."""
         return self.kept().filter(

@@ -68,7 +68,7 @@ def sightings_in(encounter: Encounter) -> QuerySet[Sighting]:
         .select_related("individual", "confirmed_by")
         .annotate(
             n_crops=count(crops, "sighting"),
-            best_crop=Subquery(best_first(crops.exclude(crop="")).values("pk")[:1]),
+            best_crop=Subquery(best_first(crops.cut_out()).values("pk")[:1]),
         )
         .order_by("number")
     )
@@ -98,7 +98,7 @@ def individuals_of(population: Population, text: str = "") -> QuerySet[Individua
             "individual",
             "photo__encounter",
         ),
-        best_crop=Subquery(best_first(crops.exclude(crop="")).values("pk")[:1]),
+        best_crop=Subquery(best_first(crops.cut_out()).values("pk")[:1]),
         first_photo=Subquery(labels.order_by("photo").values("photo")[:1]),
     )
     if text:
@@ -123,7 +123,7 @@ def pictures_by_side(individual: Individual) -> list[tuple[str, list[Annotation]
     crops = best_first(
         Annotation.objects.training_data()
         .filter(individual=individual)
-        .exclude(crop="")
+        .cut_out()
         .select_related("photo__encounter")
     )
     by_side: dict[str, list[Annotation]] = {}

@@ -72,7 +72,7 @@ def contents_of(population: Population) -> Contents:
     return Contents(
         n_photos=photos["n"],
         n_bytes=photos["size"],
-        n_crops=Annotation.objects.for_population(population).exclude(crop="").count(),
+        n_crops=Annotation.objects.for_population(population).cut_out().count(),
         n_individuals=Individual.objects.filter(population=population).count(),
         n_encounters=Encounter.objects.filter(population=population).count(),
         n_detectors=Detector.objects.filter(population=population).count(),

@@ -21,5 +21,5 @@ def gallery_annotations(population_id: int) -> QuerySet[Annotation]:
     return (
         Annotation.objects.training_data()
         .filter(photo__population_id=population_id)
-        .exclude(crop="")
+        .cut_out()
     )

@@ -161,7 +161,7 @@ def _candidates(suggestions: list[Suggestion]) -> list[Candidate]:
     crops = (
         Annotation.objects.training_data()
         .filter(individual__in=[row.individual_id for row in known])
-        .exclude(crop="")
+        .cut_out()
         .order_by("-sharpness", "pk")
     )
     for crop in crops.select_related("photo")[: 40 * N_KEYS] if known else ():

@@ -209,7 +209,7 @@ def identify(
 
 
 def crops_of(encounter: Encounter) -> QuerySet[Annotation]:
-    return Annotation.objects.kept().filter(photo__encounter=encounter).exclude(crop="")
+    return Annotation.objects.kept().filter(photo__encounter=encounter).cut_out()
 
 
 def waiting_sightings(encounter: Encounter) -> QuerySet[Sighting]:

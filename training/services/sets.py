@@ -30,7 +30,7 @@ def usable_annotations(population: Population, *, min_crops: int) -> list[Annota
     annotations = list(
         Annotation.objects.for_population(population)
         .training_data()
-        .exclude(crop="")
+        .cut_out()
         .select_related("individual", "photo")
     )
     counts = Counter(a.individual_id for a in annotations)
